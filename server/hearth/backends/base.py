@@ -1,0 +1,98 @@
+"""What every model server looks like from the inside: one small interface, four plain records.
+
+A backend streams `Delta`s and then exactly one `Finish`, or raises one `BackendError`. It never does both, and it never
+labels a stream that broke off as complete. Closing the iterator (or cancelling the task that drives it) closes the
+socket, so that the server stops generating.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Kind = Literal["llamacpp", "ollama", "openai", "embedded", "scripted"]
+State = Literal["ready", "loading", "down", "unauthorised", "wrong", "no_model"]
+"""`wrong`: something answers there, but it is not this kind of server. `no_model`: it runs, but has no usable model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """One request to continue `prompt` (already rendered with the model's own FIM tokens).
+
+    `stop` may be longer than the server takes: the backend sends the first `stop_limit` and the rest is ours to watch.
+    """
+
+    prompt: str
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of generated text, valid Unicode without NUL or lone surrogates, never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the server counted them; None where it does not say.
+
+    `prompt_tokens` is the whole prompt, `prefilled_tokens` the part that had to be evaluated now (the rest was cached).
+    """
+
+    prompt_tokens: int | None = None
+    prefilled_tokens: int | None = None
+    generated_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The one terminal event. `truncated`: the stream ended without the server saying that it was done."""
+
+    reason: Literal["stop", "length", "filter", "truncated"]
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What is known of a server: taken once at start, again after a failure, and shown by `hearth doctor`."""
+
+    kind: Kind
+    url: str
+    state: State
+    model: str = ""
+    server: str = ""  # what the server calls itself, e.g. "llama.cpp", "LM Studio", "TabbyAPI"
+    dialect: str = ""  # name in core.prompt.DIALECTS; "" = no FIM tokens known: not usable for completion
+    context_tokens: int | None = None
+    cached_tokens_visible: bool = False
+    stop_limit: int | None = None  # None: no limit known
+    slots: int | None = None
+    problem: str = ""
+    remedy: str = ""
+
+
+class Backend(Protocol):
+    """A model server. Safe to call from one event loop; several `generate` calls may run at once."""
+
+    @property
+    def name(self) -> str:
+        """For logs and doctor: kind and url, e.g. `llamacpp http://127.0.0.1:8080`."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """Where requests go; the gateway checks it before each one. `inproc:` for the scripted backend."""
+        ...
+
+    async def probe(self) -> Probe:
+        """Ask the server what it is. Never raises BackendError: a failure is a Probe with state, problem, remedy."""
+        ...
+
+    def generate(self, request: Generate) -> AsyncIterator[Delta | Finish]:
+        """Stream one generation; see the module docstring for the contract."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release sockets and child processes."""
+        ...

@@ -1,0 +1,82 @@
+"""Every exception Hearth raises on purpose.
+
+HearthError                 has a message for the user and a remedy: what to do next
+ |- WorkerError             a child process could not be started, died or did not answer
+ |- EgressDenied            the gateway refused to contact a host
+ `- BackendError            a model server could not be used; one of:
+     |- Unreachable         no connection: refused, DNS, TLS, proxy
+     |- Unauthorised        401 or 403: the key is missing or wrong
+     |- ModelMissing        the server does not have the model
+     |- ModelLoading        the server is still loading the model; waiting helps, retrying does not
+     |- ContextOverflow     the prompt does not fit the model's context
+     |- RateLimited         429; `retry_after_s` if the server said so
+     |- ServerFault         5xx, or an error event inside a stream
+     |- ProtocolFault       the answer is not what this server kind speaks (HTML, bad JSON, broken framing)
+     |- DeadlineExceeded    connect, first byte, idle or total deadline passed
+     `- LimitExceeded       a named cap on bytes or tokens was passed
+"""
+
+
+class HearthError(Exception):
+    """Base of all. `message` says what happened, `remedy` what the user can do; both are shown as they are."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class WorkerError(HearthError):
+    """A child process could not be started, died, or did not answer in time."""
+
+
+class EgressDenied(HearthError):
+    """The gateway refused to contact a host."""
+
+
+class BackendError(HearthError):
+    """A model server could not be used."""
+
+
+class Unreachable(BackendError):
+    """No connection: refused, DNS, TLS or proxy."""
+
+
+class Unauthorised(BackendError):
+    """HTTP 401 or 403."""
+
+
+class ModelMissing(BackendError):
+    """The server does not have the model."""
+
+
+class ModelLoading(BackendError):
+    """The server is still loading the model."""
+
+
+class ContextOverflow(BackendError):
+    """The prompt does not fit the model's context window."""
+
+
+class RateLimited(BackendError):
+    """HTTP 429. `retry_after_s` is None if the server did not say."""
+
+    def __init__(self, message: str, remedy: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, remedy)
+        self.retry_after_s = retry_after_s
+
+
+class ServerFault(BackendError):
+    """HTTP 5xx, or an error event inside a stream."""
+
+
+class ProtocolFault(BackendError):
+    """The answer is not what this kind of server speaks."""
+
+
+class DeadlineExceeded(BackendError):
+    """A named deadline passed: connect, first byte, idle or total."""
+
+
+class LimitExceeded(BackendError):
+    """A named cap on bytes or tokens was passed."""
