@@ -38,7 +38,7 @@ The text before the cursor is the prompt's own: BEFORE, then what was typed sinc
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -272,13 +272,12 @@ def load(path: Path) -> Script:
         if len(data) > SCRIPT_BYTES_MAX:
             raise ValueError(f"larger than {SCRIPT_BYTES_MAX} bytes")
         raw = _json(data)
-        if isinstance(raw, dict) and raw.get("document_file"):  # pyright: ignore[reportUnknownMemberType]
-            name = cast(dict[str, Any], raw).pop("document_file")
+        if isinstance(raw, dict) and (name := cast(dict[str, Any], raw).pop("document_file", "")):
             raw["document"] = (path.parent / str(name)).read_bytes().decode("utf-8")
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from error
-    script = parse(raw)
-    return script if not script.log else _with_log(script, path.parent)
+    script = parse(cast(object, raw))
+    return replace(script, log=str(path.parent / script.log)) if script.log else script
 
 
 def _json(data: bytes) -> object:
@@ -385,12 +384,8 @@ def _record(raw: object, kind: type, name: str) -> dict[str, Any]:
     for key, value in table.items():
         if key not in defaults:
             raise ValueError(f"{name}.{key}: unknown key")
-        wanted = {tuple: list, type(None): int}.get(type(defaults[key]), type(defaults[key]))
+        default = defaults[key]
+        wanted: type = list if isinstance(default, tuple) else int if default is None else type(default)
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise ValueError(f"{name}.{key}: expected {wanted.__name__}")
     return dict(table)
-
-
-def _with_log(script: Script, folder: Path) -> Script:
-    values = {f.name: getattr(script, f.name) for f in fields(script)}
-    return Script(**{**values, "log": str(folder / script.log)})
