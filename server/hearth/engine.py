@@ -3,17 +3,38 @@
 `async with open_engine(settings) as engine` starts everything and ends everything: no task outlives the block.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
-from hearth.backends.base import Usage
+from hearth import __version__
+from hearth.backends.discover import find
+from hearth.complete import Completer, Outcome, Source, Suggestion
+from hearth.core.copying import CopyModel, CopyPrediction, best
+from hearth.core.gate import Extent
+from hearth.core.prompt import lf
 from hearth.core.text import Position, Range, Snapshot
+from hearth.errors import HearthError
+from hearth.gateway import Gateway, Member
+from hearth.gather import Spot
+from hearth.index.client import IndexClient
 from hearth.settings import Settings
 
-Source = Literal["model", "memory", "workspace", "none"]
+__all__ = ["Engine", "Notice", "Outcome", "Source", "Suggestion", "open_engine"]
+
+SETTLE_S = 0.5
+"""An edited document is read again for the copy predictor once it has rested this long."""
+OPEN_DOCUMENT_CHARS_MAX = 2_000_000
+"""Larger documents are completed, but not learned from."""
+DISK_FREE_BYTES_MIN = 200_000_000
+BEFORE_LINES = 400
+AFTER_LINES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +46,21 @@ class Notice:
     remedy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """Text to put in place of `range` (UTF-16, as in LSP). `id` comes back in `Engine.accepted`."""
-
-    id: str
-    text: str
-    range: Range
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one completion request. `reason` is a short sentence, also when there is a suggestion."""
-
-    suggestions: tuple[Suggestion, ...]
-    source: Source
-    reason: str
-    backend: str = ""
-    model: str = ""
-    latency_ms: float = 0.0
-    usage: Usage = Usage()
-
-
 class Engine:
-    """Everything Hearth can do, without knowing that editors exist. One per process."""
+    """Everything Hearth can do, without knowing that editors exist. One per process; made by `open_engine`."""
 
-    def __init__(self, settings: Settings, notify: Callable[[Notice], None]) -> None:
+    def __init__(self, settings: Settings, data_dir: Path, notify: Callable[[Notice], None]) -> None:
         self.settings = settings
+        self._data_dir = data_dir
         self._notify = notify
+        self._folders: list[Path] = []
+        self._open: dict[str, Snapshot] = {}
+        self._unread: set[str] = set()
+        self._rest = asyncio.Event()
+        self._copies = CopyModel()
+        self.index = IndexClient(tell=self._tell) if settings.index.enabled else None
+        self.gateway = Gateway(self._find, settings.privacy.own_hosts, self._tell)
+        self._completer = Completer(self.gateway, self._copy, settings.completion, self._names)
 
     async def complete(
         self,
@@ -67,41 +75,227 @@ class Engine:
         `invoked`: the user asked for it by a key, so gates of taste do not apply. `selected`: the suggest widget's
         highlighted item (its range and text): a suggestion must begin with it.
         """
-        return Outcome((), "none", "not built yet")
+        return await self._completer.complete(snapshot, position, invoked=invoked, selected=selected)
 
     def opened(self, snapshot: Snapshot) -> None:
         """A document was opened."""
+        self._open[snapshot.uri] = snapshot
+        self._unread.add(snapshot.uri)
+        self._rest.set()
 
     def changed(self, snapshot: Snapshot) -> None:
         """A document has a new version. Cheap: called on every keystroke."""
+        self.opened(snapshot)
+        self._completer.changed(snapshot)
+
+    def saved(self, uri: str) -> None:
+        """A document was written to disk."""
+        if self.index and (path := path_of(uri)):
+            self.index.saved(path)
 
     def closed(self, uri: str) -> None:
         """A document was closed."""
+        self._open.pop(uri, None)
+        self._unread.discard(uri)
+        self._copies.remove(_copy_path(uri))
+        self._completer.closed(uri)
 
     def accepted(self, suggestion_id: str) -> None:
         """The user took a whole suggestion."""
+        self._completer.counts.accepted += 1
 
     def set_folders(self, folders: Sequence[Path]) -> None:
         """The workspace's folders changed."""
+        self._folders = [folder.absolute() for folder in folders]
+        if self.index:
+            self.index.set_folders(self._folders)
 
     def configure_completion(self, *, enabled: bool | None = None, languages_off: Sequence[str] | None = None) -> None:
         """The only settings an editor may change while running."""
+        now = self._completer.settings
+        if enabled is not None:
+            now = replace(now, enabled=enabled)
+        if languages_off is not None:
+            now = replace(now, languages_off=tuple(languages_off))
+        self._completer.settings = now
+
+    async def settled(self, timeout_s: float) -> None:
+        """Wait until every server was asked once and the workspace was read, at most `timeout_s`: for the command
+        line, where there is no second keystroke."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.gateway.probed.wait()
+                while any(probe.state == "loading" for probe in self.gateway.probes()):
+                    await asyncio.sleep(0.05)
+                if self.index and not self.gateway.target("complete"):
+                    await self.index.ready()
+        except TimeoutError:
+            pass
 
     async def status(self) -> dict[str, Any]:
         """What `hearth doctor --json` prints, plus the live counters of `hearth/status`."""
-        return {"version": "", "backends": [], "problems": [], "completions": {}, "tokens": {}}
+        counts, totals = self._completer.counts, self.gateway.totals
+        target = self.gateway.target("complete")
+        return {
+            "version": __version__,
+            "completion": {
+                "enabled": self._completer.settings.enabled,
+                "source": "model" if target else "workspace",
+                "backend": target.backend.name if target else "",
+                "model": target.probe.model if target else "",
+                "why": "" if target else self.gateway.why_no_target("complete"),
+            },
+            "backends": [asdict(probe) for probe in self.gateway.probes()],
+            "index": await self.index.status() if self.index else {"state": "off"},
+            "cache": {"kind": "memory", "suggestions": len(self._completer.memory)},
+            "ledger": {"entries": 0, "note": "this version contacts no host but this machine and those you declared"},
+            "disk": self._disk(),
+            "gpu": _gpus(),
+            "problems": self._problems(),
+            "completions": {**asdict(counts), "shown_none_by_reason": dict(counts.shown_none_by_reason)},
+            "tokens": {"prompt": totals.prompt, "prefilled": totals.prefilled, "generated": totals.generated},
+        }
 
     def why(self) -> str:
         """Markdown that lists what was decided for the last completion requests."""
-        return ""
+        target = self.gateway.target("complete")
+        lines = ["# Why no suggestion?", ""]
+        if target:
+            lines.append(f"Suggestions come from **{target.probe.model or 'the loaded model'}** ({target.backend.name}).")
+        else:
+            lines.append(f"Suggestions come from your workspace: {self.gateway.why_no_target('complete')}.")
+        lines += ["", "| where | from | decision | ms |", "|---|---|---|---|"]
+        for traced in reversed(self._completer.trace):
+            name = unquote(urlsplit(traced.uri).path).rsplit("/", 1)[-1]
+            where = f"{name}:{traced.position.line + 1}:{traced.position.character + 1}"
+            outcome = traced.outcome
+            lines.append(f"| {_cell(where)} | {outcome.source} | {_cell(outcome.reason)} | {outcome.latency_ms:.1f} |")
+        return "\n".join(lines) + "\n"
+
+    async def run(self) -> None:
+        """The background work, until cancelled: servers, the index, open documents."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.gateway.run(), name="gateway")
+            tasks.create_task(self._read_documents(), name="open documents")
+            if self.index:
+                tasks.create_task(self.index.start(self._folders), name="index")
+
+    async def aclose(self) -> None:
+        """Give back sockets and child processes."""
+        await self._completer.aclose()
+        await self.gateway.aclose()
+        if self.index:
+            await self.index.aclose()
+
+    async def _find(self) -> Sequence[Member]:
+        return [Member(backend, roles) for backend, roles in await find(self.settings)]
+
+    async def _copy(self, spot: Spot, extent: Extent) -> CopyPrediction | None:
+        """What the workspace shows as the likely continuation. The current document is passed as it is now."""
+        snapshot, number = spot.snapshot, spot.position.line
+        before = [lf(line).rstrip("\n") for line in snapshot.lines[max(0, number - BEFORE_LINES) : number]]
+        after = [lf(line).rstrip("\n") for line in snapshot.lines[number + 1 : number + 1 + AFTER_LINES]]
+        path = _copy_path(snapshot.uri)
+        args = (before, spot.line_before, spot.line_after, after, path, snapshot.language)
+        found = [self._copies.predict(*args)]
+        if self.index:
+            found.append(await self.index.predict(*args))
+        return best(found)
+
+    async def _read_documents(self) -> None:
+        """Learn from open documents once they rest, so that typing is never held up by it."""
+        while True:
+            await self._rest.wait()
+            self._rest.clear()
+            await asyncio.sleep(SETTLE_S)
+            while self._unread:
+                snapshot = self._open.get(self._unread.pop())
+                if snapshot and sum(map(len, snapshot.lines)) <= OPEN_DOCUMENT_CHARS_MAX:
+                    lines = [lf(line).rstrip("\n") for line in snapshot.lines]
+                    self._copies.replace(_copy_path(snapshot.uri), lines)
+                await asyncio.sleep(0)
+
+    def _names(self, uri: str) -> tuple[str, str]:
+        """Repository and path for the prompt's header."""
+        path = path_of(uri)
+        for folder in self._folders:
+            if path and path.is_relative_to(folder):
+                return folder.name, path.relative_to(folder).as_posix()
+        return "", path.name if path else ""
+
+    def _tell(self, error: HearthError) -> None:
+        self._notify(Notice("warning", error.message, error.remedy))
+
+    def _problems(self) -> list[dict[str, str]]:
+        found = [{"message": p.problem, "remedy": p.remedy} for p in self.gateway.probes() if p.problem]
+        disk = self._disk()
+        if disk["free_bytes"] is not None and disk["free_bytes"] < DISK_FREE_BYTES_MIN:
+            remedy = "Free some space; suggestions go on without it."
+            found.append({"message": f"Less than 200 MB are free at {disk['path']}.", "remedy": remedy})
+        if self.gateway.probed.is_set() and not self.gateway.target("complete") and not found:
+            remedy = "Start Ollama, llama.cpp, LM Studio, vLLM or TabbyAPI with a code model; see the README."
+            found.append({"message": f"{self.gateway.why_no_target('complete')}.".capitalize(), "remedy": remedy})
+        return found
+
+    def _disk(self) -> dict[str, Any]:
+        folder = self._data_dir
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        try:
+            free: int | None = shutil.disk_usage(folder).free
+        except OSError:
+            free = None
+        return {"path": str(self._data_dir), "free_bytes": free}
+
+
+def path_of(uri: str) -> Path | None:
+    """The path of a `file:` URI, None for others."""
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        return None
+    path = unquote(parts.path)
+    if os.name == "nt":
+        path = path.lstrip("/")
+    return Path(path) if path and "\0" not in path else None
+
+
+def _copy_path(uri: str) -> str:
+    path = path_of(uri)
+    return str(path) if path else uri
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _gpus() -> list[str]:
+    """Graphics cards that a model server could use, as far as the kernel's own files tell."""
+    found: list[str] = []
+    for pattern, name in (("/proc/driver/nvidia/gpus/*", "NVIDIA"), ("/sys/class/kfd/kfd/topology/nodes/*/gpu_id", "AMD")):
+        for path in Path("/").glob(pattern.lstrip("/")):
+            try:
+                if name == "NVIDIA" or path.read_text().strip() not in ("", "0"):
+                    found.append(name)
+            except OSError:
+                continue
+    return found
 
 
 @asynccontextmanager
 async def open_engine(
     settings: Settings,
     *,
+    data_dir: Path,
     folders: Sequence[Path] = (),
     notify: Callable[[Notice], None] = lambda _notice: None,
-) -> AsyncIterator[Engine]:
+) -> AsyncGenerator[Engine]:
     """Start the engine: discovery and indexing begin in the background, so this returns at once."""
-    yield Engine(settings, notify)
+    engine = Engine(settings, data_dir, notify)
+    engine.set_folders(folders)
+    background = asyncio.create_task(engine.run(), name="engine")
+    try:
+        yield engine
+    finally:
+        background.cancel()
+        await asyncio.gather(background, return_exceptions=True)
+        await engine.aclose()

@@ -189,7 +189,7 @@ def defaults_of(option: Option) -> Any:
     """The JSON default of an option."""
     source = BackendSettings(kind="llamacpp") if option.section == "backends" else SECTIONS[option.section]()
     value = getattr(source, option.key)
-    return list(value) if isinstance(value, tuple) else value
+    return list(cast(tuple[object, ...], value)) if isinstance(value, tuple) else value
 
 
 def _table(raw: object, name: str, problems: list[str]) -> dict[str, Any]:
@@ -250,14 +250,18 @@ def _check(value: object, schema: Mapping[str, Any]) -> str:
         return f"expected {'a list' if kind == 'array' else kind}, got {type(value).__name__}"
     if "enum" in schema and value not in schema["enum"]:
         return f"expected one of {', '.join(schema['enum'])}"
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if not value >= schema.get("minimum", float("-inf")) or not value <= schema.get("maximum", float("inf")):
-            return f"out of range {schema.get('minimum', '')}..{schema.get('maximum', '')}"
+    if isinstance(value, (int, float)) and not _within(value, schema):
+        return f"out of range {schema.get('minimum', '')}..{schema.get('maximum', '')}"
     if isinstance(value, list):
         for item in cast(list[object], value):
             if wrong := _check(item, schema["items"]):
                 return f"in the list: {wrong}"
     return ""
+
+
+def _within(value: float, schema: Mapping[str, Any]) -> bool:
+    """NaN is within nothing."""
+    return schema.get("minimum", float("-inf")) <= value <= schema.get("maximum", float("inf"))
 
 
 def unused_fields() -> set[str]:

@@ -5,7 +5,7 @@ labels a stream that broke off as complete. Closing the iterator (or cancelling 
 socket, so that the server stops generating.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -89,7 +89,7 @@ class Backend(Protocol):
         """Ask the server what it is. Never raises BackendError: a failure is a Probe with state, problem, remedy."""
         ...
 
-    def generate(self, request: Generate) -> AsyncIterator[Delta | Finish]:
+    def generate(self, request: Generate) -> AsyncGenerator[Delta | Finish]:
         """Stream one generation; see the module docstring for the contract."""
         ...
 

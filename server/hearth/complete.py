@@ -1,0 +1,366 @@
+"""The inline-completion pipeline: what happens between a keystroke and ghost text.
+
+    switched on? -> remembered? -> worth it here? -> on its way already? -> ask the model, or the workspace copy
+    predictor where there is none -> trimmed text -> remembered -> shown
+
+`Completer.complete` reads in that order. It never raises but CancelledError, and it always says why.
+"""
+
+import asyncio
+import itertools
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from hearth.backends.base import Generate, Usage
+from hearth.core.candidate import Site, Trimmer
+from hearth.core.copying import CopyPrediction
+from hearth.core.gate import Extent, gate
+from hearth.core.prompt import Anchor, anchor_at, lf, rendered, tail_of
+from hearth.core.scan import CLOSERS
+from hearth.core.text import Position, Range, Snapshot
+from hearth.errors import HearthError
+from hearth.flight import Flight
+from hearth.gateway import Gateway, Target
+from hearth.gather import WINDOW_CHARS_MAX, Spot, spot_at, with_selected
+from hearth.settings import CompletionSettings
+from hearth.store import Entry, Memory, Place
+
+ANSWER_DEADLINE_S = 5.5
+"""Every request is answered within 6 s, empty if need be."""
+FIRST_LINES_AFTER_S = 0.4
+"""A longer wait is ended with the whole lines that are sure by then; the rest is remembered when it comes."""
+PROBING_WAIT_S = 0.3
+TOKENS_PER_LINE = 20
+TOKENS_MAX = 256
+ANCHORS_MAX = 8
+TRACE_MAX = 30
+ACCEPTED_KEPT_MAX = 200
+EMPTY_PLACES_MAX = 64
+
+Source = Literal["model", "memory", "workspace", "none"]
+Copy = Callable[[Spot, Extent], Awaitable[CopyPrediction | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """Text to put in place of `range` (UTF-16, as in LSP). `id` comes back in `Engine.accepted`."""
+
+    id: str
+    text: str
+    range: Range
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one completion request. `reason` is a short sentence, also when there is a suggestion."""
+
+    suggestions: tuple[Suggestion, ...]
+    source: Source
+    reason: str
+    backend: str = ""
+    model: str = ""
+    latency_ms: float = 0.0
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One line of "why no suggestion?"."""
+
+    uri: str
+    position: Position
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class Counts:
+    """Live counters; names as in `hearth/status`."""
+
+    requests: int = 0
+    memory_hits: int = 0
+    joined: int = 0
+    model_calls: int = 0
+    workspace_hits: int = 0
+    cancelled: int = 0
+    accepted: int = 0
+    shown_none_by_reason: Counter[str] = field(default_factory=Counter[str])
+
+
+class Completer:
+    """One per engine. `copy` is the predictor that answers where no model does; `names` gives a document's
+    repository and path for the prompt."""
+
+    def __init__(self, gateway: Gateway, copy: Copy, settings: CompletionSettings, names: Callable[[str], tuple[str, str]]) -> None:
+        self.settings = settings
+        self.counts = Counts()
+        self.memory = Memory()
+        self.trace: deque[Traced] = deque(maxlen=TRACE_MAX)
+        self._gateway = gateway
+        self._copy = copy
+        self._names = names
+        self._flight: Flight | None = None
+        self._flight_spot: Spot | None = None
+        self._anchors: dict[str, Anchor] = {}
+        self._nothing: dict[Place, str] = {}
+        self._ids = itertools.count(1)
+
+    async def complete(
+        self, snapshot: Snapshot, position: Position, *, invoked: bool, selected: tuple[Range, str] | None
+    ) -> Outcome:
+        """See `Engine.complete`."""
+        started = time.perf_counter()
+        self.counts.requests += 1
+        try:
+            outcome = await self._complete(snapshot, position, invoked, selected, started)
+        except asyncio.CancelledError:
+            self.counts.cancelled += 1
+            raise
+        outcome = replace(outcome, latency_ms=round((time.perf_counter() - started) * 1000, 3))
+        if not outcome.suggestions:
+            self.counts.shown_none_by_reason[outcome.reason] += 1
+        self.trace.append(Traced(snapshot.uri, position, outcome))
+        return outcome
+
+    def changed(self, snapshot: Snapshot) -> None:
+        """A new version of a document: the generation on its way either agrees with it or ends."""
+        flight, spot = self._flight, self._flight_spot
+        if flight and spot and not flight.over and spot.snapshot.uri == snapshot.uri:
+            flight.document_changed(_typed_at(spot, snapshot))
+
+    def closed(self, uri: str) -> None:
+        """Forget a document."""
+        self.memory.forget(uri)
+        self._anchors.pop(uri, None)
+
+    async def aclose(self) -> None:
+        """End the generation on its way."""
+        if self._flight:
+            self._flight.cancel()
+            await self._flight.ended()
+
+    async def _complete(
+        self,
+        snapshot: Snapshot,
+        position: Position,
+        invoked: bool,
+        selected: tuple[Range, str] | None,
+        started: float,
+    ) -> Outcome:
+        if off := self._switched_off(snapshot):
+            return Outcome((), "none", off)
+        if selected:
+            snapshot, position = with_selected(snapshot, position, selected)
+        spot = spot_at(snapshot, position)
+        if len(spot.line_before) + len(spot.line_after) > WINDOW_CHARS_MAX:
+            return Outcome((), "none", "the line is too long")
+        if found := self.memory.lookup(spot.place):
+            self.counts.memory_hits += 1
+            entry, rest = found
+            return self._shown(spot, rest, "memory", "remembered", selected, entry.backend, entry.model)
+        above, below = spot.above_nonblank, spot.below[0] if spot.below else ""
+        decision = gate(
+            spot.line_before, spot.line_after.rstrip(), above, below, snapshot.language, invoked=invoked
+        )
+        if decision.silent:
+            return Outcome((), "none", decision.silent)
+        if not invoked and (reason := self._nothing.get(spot.place)):
+            return Outcome((), "none", reason)
+        if (flight := self._flight) and flight.agrees(spot.place) and not (flight.over and not flight.candidate):
+            self.counts.joined += 1
+        else:
+            target = await self._target()
+            if target is None:
+                return await self._from_workspace(spot, decision.extent, selected)
+            flight = self._take_off(spot, decision.extent, target)
+        await self._arrive(flight, spot, started)
+        if flight.error and not flight.pieces and (other := self._gateway.target("complete")):
+            flight = self._take_off(spot, decision.extent, other)
+            await self._arrive(flight, spot, started)
+        if flight.error:
+            return await self._from_workspace(spot, decision.extent, selected, flight.error)
+        return self._landed(flight, spot, selected)
+
+    def _switched_off(self, snapshot: Snapshot) -> str:
+        if not self.settings.enabled:
+            return "completion is switched off"
+        if snapshot.language in self.settings.languages_off:
+            return f"completion is switched off for {snapshot.language}"
+        return ""
+
+    async def _target(self) -> Target | None:
+        if not self._gateway.probed.is_set():
+            try:
+                async with asyncio.timeout(PROBING_WAIT_S):
+                    await self._gateway.probed.wait()
+            except TimeoutError:
+                return None
+        return self._gateway.target("complete")
+
+    def _take_off(self, spot: Spot, extent: Extent, target: Target) -> Flight:
+        """Start a generation; the one on its way, if any, disagrees and is ended first."""
+        if self._flight and not self._flight.over:
+            self._flight.cancel()
+        self.counts.model_calls += 1
+        tokens = min(TOKENS_MAX, self.settings.max_lines * TOKENS_PER_LINE)
+        prompt = self._prompt(spot, target, tokens)
+        site = Site(
+            language=spot.snapshot.language,
+            line_before=spot.line_before,
+            line_after=spot.line_after,
+            above=spot.above,
+            below=spot.below,
+            extent=extent,
+            max_lines=self.settings.max_lines,
+            leaks=target.dialect.tokens,
+        )
+        request = Generate(prompt=prompt, max_tokens=tokens, stop=target.dialect.stops)
+        events = self._gateway.stream(target, request)
+        self._flight_spot = spot
+        self._flight = Flight(spot.place, Trimmer(site), events, lambda f: self._flew(f, target))
+        return self._flight
+
+    def _prompt(self, spot: Spot, target: Target, max_tokens: int) -> str:
+        uri = spot.snapshot.uri
+        anchor = self._anchors.get(uri)
+        if anchor and anchor.dialect == target.dialect:
+            tail = tail_of(anchor, spot.snapshot, spot.position)
+            if tail is not None:
+                return rendered(anchor, tail)
+        room = (target.probe.context_tokens or 4096) - max_tokens
+        repo, path = self._names(uri)
+        anchor = anchor_at(
+            spot.snapshot, spot.position, target.dialect, path=path, repo=repo, prompt_tokens_max=room
+        )
+        self._anchors.pop(uri, None)
+        self._anchors[uri] = anchor
+        if len(self._anchors) > ANCHORS_MAX:
+            del self._anchors[next(iter(self._anchors))]
+        return rendered(anchor, tail_of(anchor, spot.snapshot, spot.position) or lf(spot.line_before))
+
+    def _flew(self, flight: Flight, target: Target) -> None:
+        """A generation is over: what it gave is remembered, also when nobody waits for it any more."""
+        if flight.candidate and flight.candidate.text:
+            name, model = target.backend.name, target.probe.model
+            self.memory.remember(Entry(flight.place, flight.candidate.text, "model", name, model))
+        elif flight.candidate:
+            self._nothing[flight.place] = flight.candidate.reason
+            if len(self._nothing) > EMPTY_PLACES_MAX:
+                del self._nothing[next(iter(self._nothing))]
+
+    async def _arrive(self, flight: Flight, spot: Spot, started: float) -> None:
+        """Wait until the flight is over, or has whole lines to show when that takes long, or for the deadline."""
+        while not (flight.candidate or flight.over):
+            waited = time.perf_counter() - started
+            late = waited >= ANSWER_DEADLINE_S
+            if late or (waited >= FIRST_LINES_AFTER_S and flight.rest(flight.so_far(), spot.place)):
+                flight.answered = True  # it goes on: a model that is loading must not be interrupted
+                return
+            until = FIRST_LINES_AFTER_S if waited < FIRST_LINES_AFTER_S else ANSWER_DEADLINE_S
+            try:
+                async with asyncio.timeout(until - waited):
+                    await flight.wait()
+            except TimeoutError:
+                pass
+
+    def _landed(self, flight: Flight, spot: Spot, selected: tuple[Range, str] | None) -> Outcome:
+        candidate = flight.so_far()
+        if rest := flight.rest(candidate, spot.place):
+            return self._shown(spot, rest, "model", candidate.reason, selected, usage=flight.usage)
+        if not flight.over:
+            return Outcome((), "none", "the model has not answered in time; it is still working")
+        if not flight.candidate:
+            return Outcome((), "none", "typing went another way")
+        return Outcome((), "none", "nothing left to add" if candidate.text else candidate.reason, usage=flight.usage)
+
+    async def _from_workspace(
+        self,
+        spot: Spot,
+        extent: Extent,
+        selected: tuple[Range, str] | None,
+        error: HearthError | None = None,
+    ) -> Outcome:
+        why = error.message if error else self._gateway.why_no_target("complete")
+        prediction = await self._copy(spot, extent)
+        if prediction is None or not prediction.text:
+            return Outcome((), "none", f"{why}, and the workspace shows no likely continuation")
+        self.counts.workspace_hits += 1
+        self.memory.remember(Entry(spot.place, prediction.text, "workspace", "workspace"))
+        reason = f"copied from the workspace ({prediction.confidence:.0%} sure); {why}"
+        return self._shown(spot, prediction.text, "workspace", reason, selected, "workspace")
+
+    def _shown(
+        self,
+        spot: Spot,
+        text: str,
+        source: Source,
+        reason: str,
+        selected: tuple[Range, str] | None,
+        backend: str = "",
+        model: str = "",
+        usage: Usage = Usage(),
+    ) -> Outcome:
+        target = self._gateway.target("complete") if source == "model" else None
+        if target:
+            backend, model = target.backend.name, target.probe.model
+        where, insert = _placed(spot, text)
+        if selected:
+            # The editor shows ghost text beside its suggest widget only if the text begins with the highlighted item.
+            where = Range(selected[0].start, selected[0].end)
+            insert = selected[1] + insert
+        suggestion = Suggestion(str(next(self._ids)), insert.replace("\n", spot.eol), where)
+        return Outcome((suggestion,), source, reason, backend, model, usage=usage)
+
+
+def _placed(spot: Spot, text: str) -> tuple[Range, str]:
+    """Where `text` goes. Closing brackets that the editor typed ahead and that the text brings itself are replaced."""
+    after = spot.line_after.rstrip()
+    here = spot.position
+    if after and all(char in CLOSERS or char in "'\"`" for char in after):
+        first_line = text.split("\n", 1)[0]
+        if _contains_in_order(_unbalanced(first_line), after):
+            return Range(here, Position(here.line, here.character + len(after))), text
+    return Range(here, here), text
+
+
+def _unbalanced(line: str) -> str:
+    """The closing brackets and quotes of a line that nothing in it opened."""
+    depth: list[str] = []
+    result = ""
+    for char in line:
+        if char in "([{":
+            depth.append(char)
+        elif char in CLOSERS:
+            if depth and depth[-1] == CLOSERS[char]:
+                depth.pop()
+            else:
+                result += char
+        elif char in "'\"`":
+            if depth and depth[-1] == char:
+                depth.pop()
+            elif line.count(char) % 2:
+                result += char
+            else:
+                depth.append(char)
+    return result
+
+
+def _contains_in_order(text: str, wanted: str) -> bool:
+    rest = iter(text)
+    return all(char in rest for char in wanted)
+
+
+def _typed_at(spot: Spot, snapshot: Snapshot) -> str | None:
+    """What stands now between the place of `spot` and the text that followed it; None if they no longer connect."""
+    line = spot.position.line
+    if line >= len(snapshot.lines) or not snapshot.line(line).startswith(spot.line_before):
+        return None
+    rest = lf(snapshot.after(spot.position, 2_000))
+    followed = spot.line_after + "\n" + spot.place.below if spot.place.below else spot.line_after
+    at = rest.find(followed[:120]) if followed.strip() else len(rest.rstrip("\n"))
+    if at < 0:
+        return None
+    typed = rest[:at]
+    return typed.rstrip(")]}'\"") if typed[-1:] in ")]}'\"" and spot.line_after == "" else typed

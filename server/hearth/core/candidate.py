@@ -1,0 +1,350 @@
+"""From a stream of model text to one suggestion: a sans-IO state machine.
+
+`Trimmer.feed(text)` takes what the model streams and says whether more is wanted; `finish(reason)` gives the candidate.
+It stops at the end of the statement or block that the cursor is in, never repeats what already stands after the cursor,
+never closes a bracket twice, and never lets a model's own control tokens through. The result does not depend on how
+the stream was cut into pieces.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hearth.core.gate import Extent
+from hearth.core.scan import (
+    CLOSERS,
+    Scanner,
+    closes_block,
+    indent_width,
+    opens_block,
+    resumes_block,
+    scanned,
+    traits_of,
+)
+
+Verdict = Literal["keep", "stop"]
+LINE_CHARS_MAX = 1_000
+"""A longer line is minified or runaway output, never a useful suggestion."""
+BLANK_LINES_MAX = 2
+_CONTINUES = (",", "+", "-", "*", "/", "%", "&", "|", "^", "=", "<", "?", ".", "(", "[", "{")
+_MAY_RESUME = "ecfwr"
+"""First letters of the words that continue a compound statement (else, except, catch, finally, when, rescue, ...)."""
+_CHAT = ("```", "Here is", "Here's", "Sure,", "Sure!", "Certainly", "I'm sorry", "As an AI")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a suggestion goes. All text with LF line endings.
+
+    `above`: up to 60 lines before the cursor's line, nearest last. `below`: non-blank lines after it, nearest first.
+    `leaks`: tokens that end the text wherever they appear.
+    """
+
+    language: str
+    line_before: str
+    line_after: str = ""
+    above: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
+    extent: Extent = "statement"
+    max_lines: int = 12
+    leaks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Text to insert at the cursor (LF line endings), "" with the `reason` if there is nothing worth showing."""
+
+    text: str
+    reason: str
+
+
+class Trimmer:
+    """Feed it a stream; see the module docstring. `text` is what counts of the stream so far."""
+
+    def __init__(self, site: Site) -> None:
+        self.text: str = ""
+        self._site = site
+        self._traits = traits_of(site.language)
+        self._scanner = scanned(site.line_before, self._traits)
+        # What the text after the cursor will close is not for the model to close.
+        for char in site.line_after:
+            if self._scanner.stack and CLOSERS.get(char) == self._scanner.stack[-1]:
+                self._scanner.stack.pop()
+        self._scanner.surplus, self._scanner.surplus_at = 0, -1
+        self._depth_before = len(self._scanner.stack)
+        self._pending_cr = False
+        self._started = False
+        self._line_start = 0  # where in `text` the line being read begins
+        self._line_number = 0
+        self._kept = 0  # `text[:_kept]` is sure to be part of the suggestion
+        self._kept_lines = 0
+        self._blank_run = 0
+        self._last_line = ""
+        self._base = self._first_base()
+        self._in_block = site.extent == "block"
+        self._looking_ahead = False
+        self._stopped = ""
+        self._last_code = ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more is wanted from the model."""
+        return bool(self._stopped)
+
+    def feed(self, piece: str) -> Verdict:
+        """Take a piece of the stream; "stop" means that more would not change the candidate."""
+        if self._stopped:
+            return "stop"
+        self._append(piece)
+        self._cut_leaks()
+        while not self._stopped:
+            end = self.text.find("\n", self._line_start)
+            if end < 0:
+                self._look_at_partial_line()
+                break
+            self._complete_line(end)
+        return "stop" if self._stopped else "keep"
+
+    def so_far(self) -> Candidate:
+        """The candidate made of the whole lines that are sure by now; used when the answer cannot wait for the end."""
+        return self._finished(self.text[: self._kept], "the first lines; the rest is on its way")
+
+    def finish(self, reason: str) -> Candidate:
+        """The candidate, once the stream has ended with `reason` ("stop", "length", "filter", "truncated")."""
+        if not self._stopped and reason in ("stop", "length"):
+            self._drop_partial_leak()
+            if len(self.text) > self._line_start:
+                self._complete_line(len(self.text))
+        return self._finished(self.text[: self._kept], self._stopped or f"the model ended with {reason}")
+
+    # The stream
+
+    def _append(self, piece: str) -> None:
+        if self._pending_cr:
+            piece = "\r" + piece
+        self._pending_cr = piece.endswith("\r")
+        if self._pending_cr:
+            piece = piece[:-1]
+        piece = piece.replace("\r\n", "\n").replace("\r", "\n")
+        if not self._started and self._site.line_before[-1:] in (" ", "\t") and self._site.line_before.strip():
+            piece = piece.lstrip(" ")  # `x = ` followed by ` 1`
+        self._started = self._started or bool(piece)
+        self.text += piece
+
+    def _cut_leaks(self) -> None:
+        found = [at for token in self._site.leaks if (at := self.text.find(token)) >= 0]
+        if not found:
+            return
+        self.text = self.text[: min(found)]
+        while not self._stopped and (end := self.text.find("\n", self._line_start)) >= 0:
+            self._complete_line(end)
+        if not self._stopped and len(self.text) > self._line_start:
+            self._complete_line(len(self.text))
+        self._stopped = self._stopped or "the model ended its text"
+
+    def _drop_partial_leak(self) -> None:
+        """Cut a control token that the stream's end left incomplete (`<|fim_mid`)."""
+        for token in self._site.leaks:
+            for size in range(min(len(token) - 1, len(self.text)), 2, -1):
+                if self.text.endswith(token[:size]):
+                    self.text = self.text[:-size]
+                    return
+
+    # Line by line
+
+    def _complete_line(self, end: int) -> None:
+        content = self.text[self._line_start : end]
+        first = self._line_number == 0
+        full = self._site.line_before + content if first else content
+        if reason := self._stop_before(full, content, first):
+            self._stopped = reason
+            return
+        start = self._line_start
+        self._line_start = end + 1
+        self._line_number += 1
+        if not content.strip() and not (first and self._site.line_before.strip()):
+            self._blank_line(first)
+            return
+        self._blank_run = 0
+        self._scan(content, start, end)
+        if self._stopped:
+            return
+        self._kept = end
+        self._kept_lines += 1
+        self._last_line = full
+        self._after_line(full, first)
+        if not self._stopped and self._kept_lines >= self._site.max_lines:
+            self._stopped = "the most lines a suggestion may have"
+
+    def _blank_line(self, first: bool) -> None:
+        self._scanner.feed("\n")
+        self._blank_run += 1
+        if self._blank_run > BLANK_LINES_MAX and not first:
+            self._stopped = "blank lines"
+
+    def _stop_before(self, full: str, content: str, first: bool) -> str:
+        """Why the suggestion ends before this line; "" if it goes on."""
+        text = full.strip()
+        if len(full) > LINE_CHARS_MAX:
+            return "a line too long to be useful"
+        if not text or (first and not content.strip()):
+            return ""
+        if text.startswith("```"):
+            return "a code fence"
+        if self._repeats_below(full):
+            return "the next line already stands below"
+        if not first and full == self._last_line and len(text) > 3:
+            return "the model repeats itself"
+        if self._looking_ahead:
+            self._looking_ahead = False
+            if not (text.startswith((".", "?.")) or (text[:1] not in CLOSERS and resumes_block(full, self._traits))):
+                return "the statement is complete"
+        if self._in_block and (self._traits.block != "brace") and not self._scanner.stack and not self._scanner.quote:
+            return self._stop_at_dedent(full)
+        return ""
+
+    def _stop_at_dedent(self, full: str) -> str:
+        if indent_width(full) > self._base:
+            return ""
+        if self._kept_lines and (resumes_block(full, self._traits) or closes_block(full, self._traits)):
+            return ""
+        return "the block is complete"
+
+    def _repeats_below(self, full: str) -> bool:
+        """Whether this line is the one that already follows the cursor. A closing bracket that closes what the model
+        itself opened is never a repetition."""
+        if not self._site.below or self._scanner.quote:
+            return False
+        below = self._site.below[0].rstrip()
+        if full.rstrip() != below:
+            return False
+        return not (below.strip()[:1] in CLOSERS and len(self._scanner.stack) > self._depth_before)
+
+    def _scan(self, content: str, start: int, end: int) -> None:
+        before = self._scanner.fed
+        self._scanner.feed(content)
+        if self._scanner.surplus:
+            self._close_outer(start + self._scanner.surplus_at - before)
+            self._scanner.surplus, self._scanner.surplus_at = 0, -1
+            if self._stopped:
+                return
+        self._last_code = self._scanner.last_code
+        self._scanner.feed("\n")
+
+    def _close_outer(self, at: int) -> None:
+        """A closing bracket for something opened before the suggestion: right only if it is open and stays so."""
+        closer = self.text[at]
+        after = (self._site.line_after.strip() or (self._site.below[0].strip() if self._site.below else ""))[:1]
+        outer = scanned("\n".join(self._site.above) + "\n" + self._site.line_before, self._traits).stack
+        for char in self._site.line_after:
+            if outer and CLOSERS.get(char) == outer[-1]:
+                outer.pop()
+        if outer and outer[-1] == CLOSERS[closer] and after != closer:
+            if self._in_block:
+                # The block that the cursor is in ends here.
+                end = self.text.find("\n", at)
+                self._kept = len(self.text) if end < 0 else end
+                self._stopped = "the block is complete"
+            return
+        if self.text[self._line_start_of(at) : at].strip() or (at == 0 and self._site.line_before.strip()):
+            self._kept = at
+        self._stopped = "the bracket is closed already"
+
+    def _line_start_of(self, at: int) -> int:
+        return self.text.rfind("\n", 0, at) + 1
+
+    def _after_line(self, full: str, first: bool) -> None:
+        """Decide, after a whole line was kept, whether the statement or block is complete."""
+        if self._scanner.stack or self._scanner.quote:
+            return
+        traits = self._traits
+        if traits.block == "brace":
+            if not self._in_block:
+                self._brace_statement_may_end(full)
+            return
+        if opens_block(full, traits):
+            if not self._in_block:
+                self._in_block = True
+                self._base = indent_width(full)
+            return
+        if full.rstrip().endswith("\\") and traits.line_comments:
+            return
+        if self._in_block:
+            if traits.block == "end" and closes_block(full, traits) and indent_width(full) <= self._base:
+                self._stopped = "the block is complete"
+            return
+        self._statement_may_end(full)
+
+    def _brace_statement_may_end(self, full: str) -> None:
+        code = self._last_code
+        if code in _CONTINUES and not full.rstrip().endswith(("++", "--", "*/")):
+            return
+        self._statement_may_end(full)
+
+    def _statement_may_end(self, full: str) -> None:
+        code = self._last_code
+        if full.lstrip().startswith("@") and self._traits.block == "indent":
+            return  # a decorator belongs to what follows
+        if (self._traits.chains and code not in (";", ",")) or code == "}":
+            self._looking_ahead = True
+            return
+        self._stopped = "the statement is complete"
+
+    def _look_at_partial_line(self) -> None:
+        """Stop early: one visible character of the next line may tell that it does not belong to the suggestion."""
+        partial = self.text[self._line_start :]
+        if len(partial) > LINE_CHARS_MAX:
+            self._stopped = "a line too long to be useful"
+        elif self._looking_ahead and (head := partial.strip()[:1]) and head not in _MAY_RESUME + ".?":
+            self._stopped = "the statement is complete"
+        elif (
+            self._in_block
+            and self._kept_lines
+            and self._traits.block == "indent"
+            and not self._scanner.stack
+            and not self._scanner.quote
+            and (head := partial.strip()[:1])
+            and indent_width(partial) <= self._base
+            and head not in _MAY_RESUME + ")]}"
+        ):
+            self._stopped = "the block is complete"
+
+    def _first_base(self) -> int:
+        if self._site.extent == "block":
+            lines = [line for line in self._site.above if line.strip()]
+            return indent_width(lines[-1]) if lines else -1
+        return indent_width(self._site.line_before)
+
+    # The result
+
+    def _finished(self, text: str, reason: str) -> Candidate:
+        text = text.rstrip()
+        if not text.strip():
+            return Candidate("", reason if self.text.strip() else "the model had nothing to add")
+        if self._started and text.lstrip().startswith(_CHAT) and not self._site.line_before.strip():
+            return Candidate("", "the model answered with chat instead of code")
+        if self._site.line_after.strip():
+            text = self._without_overlap(text)
+        first_line = (self._site.line_before + text.split("\n", 1)[0]).rstrip()
+        repeats = "\n" not in text and self._site.above and first_line == self._site.above[-1].rstrip()
+        if repeats and len(first_line.strip()) > 3:
+            return Candidate("", "it would repeat the line above")
+        if not text.strip():
+            return Candidate("", "it already stands after the cursor")
+        return Candidate(text, reason)
+
+    def _without_overlap(self, text: str) -> str:
+        """Cut from the end of `text` what the text after the cursor begins with, if that leaves the line balanced."""
+        after = self._site.line_after.strip()
+        if after[-1] in ":;,{" and len(after) == 1:
+            return text.removesuffix(after)
+        if self._balanced(text):
+            return text
+        for size in range(min(len(after), len(text)), 0, -1):
+            if text.endswith(after[:size]) and self._balanced(text[:-size]):
+                return text[:-size]
+        return text
+
+    def _balanced(self, text: str) -> bool:
+        line = Scanner(self._traits)
+        line.feed(self._site.line_before + text + self._site.line_after)
+        return not line.surplus and not line.quote

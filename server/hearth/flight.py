@@ -1,0 +1,138 @@
+"""One generation on its way, which several requests may wait for.
+
+While the user types along what the model is streaming, each new request joins the flight instead of starting over.
+Typing that disagrees ends it at once, and so does a cursor that left: the server's slot is free for the next request.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from hearth.backends.base import Delta, Finish, Usage
+from hearth.core.candidate import Candidate, Trimmer
+from hearth.errors import HearthError
+from hearth.store import Place, typed_since
+
+LEFT_GRACE_S = 0.05
+"""A flight nobody waits for ends after this, unless the document changed in agreement with it meanwhile."""
+AGREED_GRACE_S = 1.0
+"""Editors cancel the last request before they send the next; agreeing text is worth waiting for that long."""
+
+
+class Flight:
+    """Drives `events` through a Trimmer in its own task. `done` is set when the candidate is final."""
+
+    def __init__(
+        self,
+        place: Place,
+        trimmer: Trimmer,
+        events: AsyncGenerator[Delta | Finish],
+        on_done: Callable[["Flight"], None],
+    ) -> None:
+        self.place = place
+        self.candidate: Candidate | None = None
+        self.error: HearthError | None = None
+        self.usage = Usage()
+        self.answered = False  # a part of it was shown: it goes on until typing disagrees
+        self.pieces = 0
+        self._trimmer = trimmer
+        self._events = events
+        self._on_done = on_done
+        self._waiters = 0
+        self._agreed = False
+        self._leaving: asyncio.TimerHandle | None = None
+        self._changed = asyncio.Event()
+        self._task = asyncio.create_task(self._drive(), name="completion flight")
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self._task.done()
+
+    def so_far(self) -> Candidate:
+        """The whole lines that are sure by now."""
+        return self.candidate or self._trimmer.so_far()
+
+    def agrees(self, now: Place) -> bool:
+        """Whether the text at `now` is where this flight started plus a part of what it streams (or the other way
+        round, while little has come yet)."""
+        return any(self._fits(typed) for typed in typed_since(self.place, now))
+
+    def rest(self, candidate: Candidate, now: Place) -> str:
+        """What `candidate` still adds at `now`; "" if nothing or if the typed text went another way."""
+        for typed in typed_since(self.place, now):
+            if candidate.text.startswith(typed):
+                return candidate.text[len(typed) :]
+        return ""
+
+    def document_changed(self, typed: str | None) -> None:
+        """The document has a new version, with `typed` where the flight started (None: it no longer connects)."""
+        if typed is None or not self._fits(typed):
+            self.cancel()
+        else:
+            self._agreed = True
+
+    async def wait(self) -> None:
+        """Return when there is news, or when the flight is over. Cancelling the waiter may end the flight."""
+        self._waiters += 1
+        if self._leaving:
+            self._leaving.cancel()
+            self._leaving = None
+        self._agreed = False
+        try:
+            await self._changed.wait()
+            self._changed.clear()
+        except asyncio.CancelledError:
+            if self._waiters == 1 and not self.answered:
+                # `document_changed` arrives right after the cancel or before it: the grace is chosen when it ends.
+                self._leave(LEFT_GRACE_S)
+            raise
+        finally:
+            self._waiters -= 1
+
+    def cancel(self) -> None:
+        """End it now: the response is closed, the server stops generating."""
+        self._task.cancel()
+
+    async def ended(self) -> None:
+        """Wait until the task is over, whatever its result."""
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def _leave(self, grace_s: float) -> None:
+        self._leaving = asyncio.get_running_loop().call_later(grace_s, self._left, grace_s)
+
+    def _left(self, grace_s: float) -> None:
+        if self._waiters:
+            return
+        if self._agreed and grace_s < AGREED_GRACE_S:
+            self._leave(AGREED_GRACE_S)
+        else:
+            self.cancel()
+
+    def _fits(self, typed: str) -> bool:
+        if self.candidate is not None:
+            return self.candidate.text.startswith(typed)
+        text = self._trimmer.text
+        return text.startswith(typed) or typed.startswith(text)
+
+    async def _drive(self) -> None:
+        try:
+            reason = "truncated"
+            async with aclosing(self._events) as events:
+                async for event in events:
+                    if isinstance(event, Finish):
+                        reason, self.usage = event.reason, event.usage
+                        break
+                    self.pieces += 1
+                    if self._trimmer.feed(event.text) == "stop":
+                        reason = "stop"
+                        break
+                    self._changed.set()
+            self.candidate = self._trimmer.finish(reason)
+        except HearthError as error:
+            self.error = error
+        finally:
+            if self._leaving:
+                self._leaving.cancel()
+            self._on_done(self)
+            self._changed.set()

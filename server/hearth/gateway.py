@@ -1,0 +1,251 @@
+"""The only door to a model.
+
+Every generation passes through `Gateway.stream`: it checks where the request goes (this machine, or a host the user
+declared as their own; there is no other way out yet), counts tokens, keeps the health of each server current and names
+a server's trouble once. Discovery and probing run in the background; nothing here blocks a keystroke.
+"""
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from hearth.backends.base import Backend, Delta, Finish, Generate, Probe, State, Usage
+from hearth.core.dialect import DIALECTS, Dialect
+from hearth.errors import (
+    BackendError,
+    EgressDenied,
+    HearthError,
+    ModelLoading,
+    ModelMissing,
+    Unauthorised,
+    Unreachable,
+)
+
+LOG = logging.getLogger(__name__)
+PROBE_AGAIN_S = (1.0, 2.0, 5.0, 15.0, 30.0)
+"""How long to wait before a server that does not answer is asked again; the last figure repeats."""
+FAILURES_BEFORE_DOWN = 2
+"""A single failed generation may be chance: the server is asked again at once, and rested after this many in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A backend and what the user wants it for."""
+
+    backend: Backend
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server that can serve a role now."""
+
+    backend: Backend
+    probe: Probe
+    dialect: Dialect
+
+
+@dataclass(slots=True)
+class Totals:
+    """Live counters of what went through the door. Tokens as counted by the servers."""
+
+    calls: int = 0
+    failures: int = 0
+    prompt: int = 0
+    prefilled: int = 0
+    generated: int = 0
+
+    def add(self, usage: Usage) -> None:
+        self.prompt += usage.prompt_tokens or 0
+        self.prefilled += usage.prefilled_tokens or 0
+        self.generated += usage.generated_tokens or 0
+
+
+@dataclass(slots=True)
+class _Health:
+    probe: Probe
+    failures: int = 0
+    told: set[str] = field(default_factory=set[str])
+
+
+class Gateway:
+    """See the module docstring. `find` lists the backends; it is asked again while none is usable."""
+
+    def __init__(
+        self,
+        find: Callable[[], Awaitable[Sequence[Member]]],
+        own_hosts: Sequence[str],
+        tell: Callable[[HearthError], None],
+    ) -> None:
+        self._find = find
+        self._own_hosts = frozenset(host.lower() for host in own_hosts)
+        self._tell = tell
+        self._members: list[Member] = []
+        self._health: dict[str, _Health] = {}
+        self._wake = asyncio.Event()
+        self.probed = asyncio.Event()
+        self.totals = Totals()
+
+    def probes(self) -> list[Probe]:
+        """What is known of every server, in order of preference."""
+        return [self._health[m.backend.name].probe for m in self._members]
+
+    def target(self, role: str) -> Target | None:
+        """The first server that is ready for `role`."""
+        for member in self._members:
+            health = self._health[member.backend.name]
+            dialect = DIALECTS.get(health.probe.dialect)
+            if role in member.roles and health.probe.state == "ready" and dialect:
+                return Target(member.backend, health.probe, dialect)
+        return None
+
+    def why_no_target(self, role: str) -> str:
+        """One sentence for the user: why `target` has nothing."""
+        if not self.probed.is_set():
+            return "model servers are still being looked for"
+        for member in self._members:
+            probe = self._health[member.backend.name].probe
+            if role not in member.roles:
+                continue
+            if probe.state == "loading":
+                return f"{probe.model or 'the model'} is still loading"
+            if probe.state == "ready":
+                return f"{probe.model or 'the model'} has no known fill-in-the-middle tokens"
+            if probe.problem:
+                return probe.problem
+        return "no model server answers on this machine"
+
+    async def run(self) -> None:
+        """Find, probe, and keep asking those that are not ready. Runs until cancelled."""
+        attempt = 0
+        while True:
+            if not any(p.state in ("ready", "loading") for p in self.probes()):
+                await self._find_again()
+            await asyncio.gather(*(self._probe(m) for m in self._members if not self._is_ready(m)))
+            self.probed.set()
+            idle = bool(self._members) and all(self._is_ready(m) for m in self._members)
+            attempt = 0 if idle or self._loading() else attempt + 1
+            delay = None if idle else PROBE_AGAIN_S[min(attempt, len(PROBE_AGAIN_S) - 1)]
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(delay):
+                    await self._wake.wait()
+                attempt = 0
+            except TimeoutError:
+                pass
+
+    async def stream(self, target: Target, request: Generate) -> AsyncGenerator[Delta | Finish]:
+        """One generation, through the door. Raises EgressDenied before anything is sent, or BackendError."""
+        self.check(target.backend.url)
+        self.totals.calls += 1
+        try:
+            async with aclosing(target.backend.generate(request)) as events:
+                async for event in events:
+                    if isinstance(event, Finish):
+                        self.totals.add(event.usage)
+                        self._health[target.backend.name].failures = 0
+                    yield event
+        except BackendError as error:
+            self.totals.failures += 1
+            self._failed(target, error)
+            raise
+
+    def check(self, url: str) -> None:
+        """Raise EgressDenied unless `url` is on this machine or on a host the user declared."""
+        if url.startswith("inproc:"):
+            return
+        host = (urlsplit(url).hostname or "").lower()
+        if host in self._own_hosts or is_loopback(host):
+            return
+        raise EgressDenied(
+            f"{host or url} is not on this machine, so nothing was sent to it.",
+            f'If it is yours, add it to the machine settings: [privacy] own_hosts = ["{host}"].',
+        )
+
+    async def aclose(self) -> None:
+        """Close every backend."""
+        await asyncio.gather(*(m.backend.aclose() for m in self._members), return_exceptions=True)
+
+    async def _find_again(self) -> None:
+        members = list(await self._find())
+        kept = {m.backend.name for m in members}
+        # A failed probe of a server that was found again by the same name keeps what the user was told already.
+        gone = [m for m in self._members if m not in members]
+        self._members = members
+        for member in members:
+            name = member.backend.name
+            if name not in self._health:
+                self._health[name] = _Health(Probe(kind="openai", url=member.backend.url, state="loading"))
+        for name in [n for n in self._health if n not in kept]:
+            del self._health[name]
+        await asyncio.gather(*(m.backend.aclose() for m in gone), return_exceptions=True)
+
+    def _is_ready(self, member: Member) -> bool:
+        return self._health[member.backend.name].probe.state == "ready"
+
+    def _loading(self) -> bool:
+        return any(p.state == "loading" for p in self.probes())
+
+    async def _probe(self, member: Member) -> None:
+        health = self._health[member.backend.name]
+        try:
+            self.check(member.backend.url)
+        except EgressDenied as error:
+            health.probe = replace(health.probe, state="wrong", problem=error.message, remedy=error.remedy)
+            self._tell_once(health, error)
+            return
+        health.probe = await member.backend.probe()
+        LOG.info("%s: %s %s", member.backend.name, health.probe.state, health.probe.problem)
+        if health.probe.problem and health.probe.state != "loading":
+            self._tell_once(health, HearthError(health.probe.problem, health.probe.remedy))
+
+    def _tell_once(self, health: _Health, error: HearthError) -> None:
+        if error.message not in health.told:
+            health.told.add(error.message)
+            self._tell(error)
+
+    def _failed(self, target: Target, error: BackendError) -> None:
+        health = self._health.get(target.backend.name)
+        if health is None:
+            return
+        LOG.warning("%s: %s: %s", target.backend.name, type(error).__name__, error.message)
+        health.failures += 1
+        state = _state_after(error)
+        if state or health.failures >= FAILURES_BEFORE_DOWN:
+            health.probe = replace(health.probe, state=state or "down", problem=error.message, remedy=error.remedy)
+            health.failures = 0
+            if state != "loading":
+                self._tell_once(health, error)
+            self._wake.set()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+
+
+def _state_after(error: BackendError) -> State | None:
+    """The state an error proves by itself; None if it may have been chance."""
+    for kind, state in _PROVES:
+        if isinstance(error, kind):
+            return state
+    return None
+
+
+_PROVES: tuple[tuple[type[BackendError], State], ...] = (
+    (ModelLoading, "loading"),
+    (Unauthorised, "unauthorised"),
+    (ModelMissing, "no_model"),
+    (Unreachable, "down"),
+)
