@@ -385,7 +385,7 @@ def _record(raw: object, kind: type, name: str) -> dict[str, Any]:
         if key not in defaults:
             raise ValueError(f"{name}.{key}: unknown key")
         default = defaults[key]
-        wanted: type = list if isinstance(default, tuple) else int if default is None else type(default)
+        wanted = cast("type[object]", list if isinstance(default, tuple) else int if default is None else type(default))
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise ValueError(f"{name}.{key}: expected {wanted.__name__}")
     return dict(table)

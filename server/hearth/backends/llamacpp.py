@@ -1,0 +1,174 @@
+"""llama.cpp's llama-server: raw `/completion` with our own rendered prompt.
+
+Its prompt cache belongs to a slot, so every request names the same slot and sends the same options; then a prompt that
+extends the last one costs only its new tokens, which `timings` shows.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import Any, cast
+
+from hearth.backends.base import Delta, Finish, Generate, Kind, Probe, Usage
+from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
+from hearth.backends.reading import Reason, Step
+from hearth.backends.wire import Value
+from hearth.core.dialect import DIALECTS, PROBE_TOKENS, detect
+from hearth.errors import BackendError, ProtocolFault
+from hearth.settings import BackendSettings
+
+SERVER = "llama.cpp"
+
+
+class LlamaCpp:
+    """A Backend for llama-server. `kind` and `label` are for the embedded engine, which speaks the same."""
+
+    def __init__(
+        self,
+        settings: BackendSettings,
+        *,
+        api_key: str = "",
+        deadlines: Deadlines | None = None,
+        kind: Kind = "llamacpp",
+        hints: Hints | None = None,
+    ) -> None:
+        self._settings = settings
+        self._kind: Kind = kind
+        label = f"{SERVER} at {settings.url}"
+        self._http = Http(settings.url, hints or _hints(label), api_key=api_key, deadlines=deadlines)
+        self._slot: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self._kind} {self.url}"
+
+    @property
+    def url(self) -> str:
+        return self._http.url
+
+    @property
+    def connects(self) -> int:
+        """Connections made so far; a reused one does not count."""
+        return self._http.connects
+
+    async def probe(self) -> Probe:
+        """State, model, family, context and slots from `/props`, the family checked against the vocabulary."""
+        try:
+            props = await self._http.json("/props")
+            if "default_generation_settings" not in props and "total_slots" not in props:
+                raise ProtocolFault(f"{self._http.hints.label} is not llama.cpp", self._http.hints.wrong)
+            vocabulary = await self._vocabulary()
+        except BackendError as error:
+            return failed_probe(self._kind, self.url, error)
+        slots = _integer(props.get("total_slots"))
+        # The last slot: other clients of the server are given the first free one.
+        self._slot = slots - 1 if slots else None
+        alias, path = str(props.get("model_alias") or ""), str(props.get("model_path") or "")
+        model = self._settings.model or alias or path.replace("\\", "/").rpartition("/")[2]
+        found = detect(f"{model} {path}", vocabulary, str(props.get("chat_template") or ""))
+        dialect, problem, remedy = choose_dialect(self._settings.fim, found, vocabulary)
+        defaults = cast(Value, props.get("default_generation_settings") or {})
+        return Probe(
+            self._kind,
+            self.url,
+            "ready",
+            model=model,
+            server=SERVER,
+            dialect=dialect,
+            context_tokens=_integer(defaults.get("n_ctx")),
+            cached_tokens_visible=True,
+            slots=slots,
+            problem=problem,
+            remedy=remedy,
+        )
+
+    def generate(self, request: Generate) -> AsyncGenerator[Delta | Finish]:
+        """Stream one generation; see backends.base for the contract."""
+        body: Value = {
+            "prompt": request.prompt,
+            "n_predict": request.max_tokens,
+            "temperature": request.temperature,
+            "stop": list(request.stop),
+            "stream": True,
+            "cache_prompt": True,
+        }
+        if self._settings.model and self._kind == "llamacpp":
+            body["model"] = self._settings.model
+        if self._slot is not None:
+            body["id_slot"] = self._slot
+        return converse(self._http, "/completion", body, "sse", read_event, max_tokens=request.max_tokens)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _vocabulary(self) -> frozenset[str] | None:
+        """Those of PROBE_TOKENS that are one token of the model; None if the server does not tell."""
+        body: Value = {"content": " ".join(PROBE_TOKENS), "add_special": False, "with_pieces": True}
+        try:
+            answer = await self._http.json("/tokenize", body)
+        except BackendError:
+            return None
+        raw = answer.get("tokens")
+        entries = cast(list[Any], raw) if isinstance(raw, list) else []
+        pieces = {_piece(entry) for entry in entries}
+        if not any(pieces):
+            return None
+        return frozenset(token for token in PROBE_TOKENS if token in pieces)
+
+
+def read_event(value: Value) -> Step:
+    """One event of `/completion`'s stream."""
+    if "content" not in value and "stop" not in value:
+        raise ProtocolFault("an event is not one of llama.cpp's")
+    text = value.get("content")
+    if value.get("stop") is not True:
+        return Step(text if isinstance(text, str) else "")
+    limited = value.get("stop_type") == "limit" or value.get("stopped_limit") is True
+    reason: Reason = "length" if limited else "stop"
+    raw = value.get("timings")
+    timings = cast(Value, raw) if isinstance(raw, dict) else {}
+    prefilled, cached = _integer(timings.get("prompt_n")), _integer(timings.get("cache_n"))
+    whole = _integer(value.get("tokens_evaluated"))
+    if whole is None and prefilled is not None and cached is not None:
+        whole = prefilled + cached
+    usage = Usage(whole, prefilled, _integer(value.get("tokens_predicted")))
+    return Step(text if isinstance(text, str) else "", reason, usage)
+
+
+def choose_dialect(fim: str, found: str, vocabulary: frozenset[str] | None) -> tuple[str, str, str]:
+    """(dialect, problem, remedy) from the setting, what was detected, and the vocabulary where it is known."""
+    if fim == "auto":
+        if found:
+            return found, "", ""
+        return (
+            "",
+            "no fill-in-the-middle tokens are known for this model",
+            "Use a code model that has them, such as qwen2.5-coder, or set fim to its family.",
+        )
+    if fim == "none":
+        return "", "fill-in-the-middle is turned off for this model", 'Set fim = "auto" to use it for completion.'
+    if vocabulary is not None and not set(DIALECTS[fim].fim_tokens) <= vocabulary:
+        return (
+            fim,
+            f"the model's vocabulary lacks the tokens of fim = {fim!r}",
+            f'Set fim = "{found}".' if found else 'Set fim = "auto", or use a model of that family.',
+        )
+    return fim, "", ""
+
+
+def _piece(entry: object) -> str:
+    """A token's text; "" where the server gives bytes or no text."""
+    piece = cast(Value, entry).get("piece") if isinstance(entry, dict) else None
+    return piece.replace("▁<", "<").strip() if isinstance(piece, str) else ""
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _hints(label: str) -> Hints:
+    return Hints(
+        label,
+        start="Start it, for example: llama-server -m MODEL.gguf -c 8192 --port 8080",
+        pull="Start llama-server with the model, or leave `model` empty in settings.toml.",
+        context="Start llama-server with a larger context, for example -c 8192.",
+    )
