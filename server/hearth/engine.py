@@ -14,17 +14,41 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from hearth import __version__
-from hearth.backends.discover import find
 from hearth.complete import Completer, Outcome, Source, Suggestion
-from hearth.core.copying import CopyModel, CopyPrediction, best
 from hearth.core.gate import Extent
 from hearth.core.prompt import lf
 from hearth.core.text import Position, Range, Snapshot
 from hearth.errors import HearthError
 from hearth.gateway import Gateway, Member
 from hearth.gather import Spot
-from hearth.index.client import IndexClient
 from hearth.settings import Settings
+
+# TEMPORARY until these modules land
+try:
+    from hearth.backends.discover import find
+except ImportError:
+    from hearth.backends.scripted import ScriptedBackend
+
+    async def find(settings):
+        return [(ScriptedBackend(b.model), b.roles) for b in settings.backends if b.kind == "scripted"]
+
+try:
+    from hearth.core.copying import CopyModel, CopyPrediction, best
+    from hearth.index.client import IndexClient
+except ImportError:
+    IndexClient = None
+    from typing import Any as CopyPrediction
+
+    class CopyModel:
+        def predict(self, *a):
+            return None
+
+        def replace(self, *a): ...
+        def remove(self, *a): ...
+
+    def best(found):
+        return None
+
 
 __all__ = ["Engine", "Notice", "Outcome", "Source", "Suggestion", "open_engine"]
 
@@ -58,7 +82,7 @@ class Engine:
         self._unread: set[str] = set()
         self._rest = asyncio.Event()
         self._copies = CopyModel()
-        self.index = IndexClient(tell=self._tell) if settings.index.enabled else None
+        self.index = IndexClient(tell=self._tell) if settings.index.enabled and IndexClient else None
         self.gateway = Gateway(self._find, settings.privacy.own_hosts, self._tell)
         self._completer = Completer(self.gateway, self._copy, settings.completion, self._names)
 

@@ -120,8 +120,9 @@ class Flight:
             reason = "truncated"
             async with aclosing(self._events) as events:
                 async for event in events:
+                    self.usage = event.usage or self.usage
                     if isinstance(event, Finish):
-                        reason, self.usage = event.reason, event.usage
+                        reason = event.reason
                         break
                     self.pieces += 1
                     if self._trimmer.feed(event.text) == "stop":

@@ -142,17 +142,20 @@ class Gateway:
         """One generation, through the door. Raises EgressDenied before anything is sent, or BackendError."""
         self.check(target.backend.url)
         self.totals.calls += 1
+        usage = Usage()
         try:
             async with aclosing(target.backend.generate(request)) as events:
                 async for event in events:
-                    if isinstance(event, Finish):
-                        self.totals.add(event.usage)
-                        self._health[target.backend.name].failures = 0
+                    usage = event.usage or usage
+                    if isinstance(event, Finish) and (health := self._health.get(target.backend.name)):
+                        health.failures = 0
                     yield event
         except BackendError as error:
             self.totals.failures += 1
             self._failed(target, error)
             raise
+        finally:
+            self.totals.add(usage)
 
     def check(self, url: str) -> None:
         """Raise EgressDenied unless `url` is on this machine or on a host the user declared."""

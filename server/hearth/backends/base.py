@@ -28,13 +28,6 @@ class Generate:
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
-    """A piece of generated text, valid Unicode without NUL or lone surrogates, never empty."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as the server counted them; None where it does not say.
 
@@ -44,6 +37,18 @@ class Usage:
     prompt_tokens: int | None = None
     prefilled_tokens: int | None = None
     generated_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of generated text, valid Unicode without NUL or lone surrogates, never empty.
+
+    `usage` is what the server has counted by now, where it says so while it streams: generations are mostly stopped
+    early, before any Finish could tell.
+    """
+
+    text: str
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)

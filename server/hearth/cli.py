@@ -1,0 +1,160 @@
+"""The `hearth` command. Results go to stdout, everything else to stderr; exit codes as listed in EXIT_CODES."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hearth import __version__
+from hearth.core.text import Position, Snapshot
+from hearth.engine import Notice, Outcome, open_engine
+from hearth.lsp.server import serve
+from hearth.settings import Settings, config_dir, data_dir, load, parse
+
+EXIT_CODES = {"done": 0, "failed": 1, "usage": 2, "refused": 3, "interrupted": 130}
+FILE_BYTES_MAX = 50_000_000
+SETTLE_S = 5.0
+"""How long a command waits for servers to be probed and the workspace to be read."""
+
+LANGUAGES = {
+    ".py": "python", ".pyi": "python", ".js": "javascript", ".mjs": "javascript", ".cjs": "javascript",
+    ".jsx": "javascriptreact", ".ts": "typescript", ".mts": "typescript", ".tsx": "typescriptreact", ".go": "go",
+    ".rs": "rust", ".java": "java", ".c": "c", ".h": "c", ".cc": "cpp", ".cpp": "cpp", ".hpp": "cpp", ".cs": "csharp",
+    ".rb": "ruby", ".php": "php", ".dart": "dart", ".sh": "shellscript", ".bash": "shellscript", ".html": "html",
+    ".css": "css", ".scss": "scss", ".json": "json", ".yaml": "yaml", ".yml": "yaml", ".md": "markdown",
+    ".lua": "lua", ".kt": "kotlin", ".swift": "swift", ".sql": "sql", ".toml": "toml", ".vue": "vue",
+}  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except KeyboardInterrupt:
+        return EXIT_CODES["interrupted"]
+    except BrokenPipeError:
+        return EXIT_CODES["done"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hearth", description="A local-first AI pair for your editor.")
+    parser.add_argument("--version", action="version", version=f"hearth {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("serve", help="the language server, on stdio")
+    command.add_argument("--tcp", type=int, metavar="PORT", help="listen on 127.0.0.1:PORT instead, for debugging")
+    command.set_defaults(run=lambda o: serve(tcp_port=o.tcp))
+
+    command = commands.add_parser("complete", help="one completion at a position of a file")
+    command.add_argument("file", type=Path)
+    command.add_argument("line", type=int, help="0-based")
+    command.add_argument("column", type=int, help="0-based, in UTF-16 code units, as in LSP")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=_complete)
+
+    command = commands.add_parser("doctor", help="what was found, what is wrong, and what to do about it")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=_doctor)
+    return parser
+
+
+def _settings() -> Settings:
+    raw, problems = load(config_dir())
+    settings, more = parse(raw)
+    for problem in (*problems, *more):
+        _note(f"settings: {problem}")
+    return settings
+
+
+def _complete(options: argparse.Namespace) -> int:
+    try:
+        if options.file.stat().st_size > FILE_BYTES_MAX:
+            return _fail(f"{options.file} is larger than {FILE_BYTES_MAX // 1_000_000} MB.")
+        text = options.file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        return _fail(f"{options.file} cannot be read: {error.strerror}.")
+    except UnicodeDecodeError:
+        return _fail(f"{options.file} is not UTF-8 text.")
+    if min(options.line, options.column) < 0:
+        _note("LINE and COLUMN count from 0.")
+        return EXIT_CODES["usage"]
+    path: Path = options.file.absolute()
+    snapshot = Snapshot.of(text, uri=path.as_uri(), language=LANGUAGES.get(path.suffix.lower(), "plaintext"))
+    outcome = asyncio.run(_completed(_settings(), snapshot, Position(options.line, options.column)))
+    suggestion = outcome.suggestions[0].text if outcome.suggestions else ""
+    if options.json:
+        print(json.dumps(_as_json(suggestion, outcome)))
+        return EXIT_CODES["done"]
+    print(suggestion)
+    _note(f"{outcome.source}: {outcome.reason} ({outcome.latency_ms:.0f} ms)")
+    return EXIT_CODES["done"]
+
+
+async def _completed(settings: Settings, snapshot: Snapshot, position: Position) -> Outcome:
+    async with open_engine(settings, data_dir=data_dir(), folders=[Path.cwd()], notify=_tell) as engine:
+        engine.opened(snapshot)
+        await engine.settled(SETTLE_S)
+        return await engine.complete(snapshot, position, invoked=True)
+
+
+def _as_json(text: str, outcome: Outcome) -> dict[str, Any]:
+    usage = asdict(outcome.usage)
+    return {
+        "text": text,
+        "source": outcome.source,
+        "backend": outcome.backend,
+        "model": outcome.model,
+        "reason": outcome.reason,
+        "latency_ms": outcome.latency_ms,
+        **usage,
+    }
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    status = asyncio.run(_status(_settings()))
+    if options.json:
+        print(json.dumps(status, indent=2))
+        return EXIT_CODES["done"]
+    completion = status["completion"]
+    print(f"Hearth {status['version']}")
+    print(f"Suggestions: {completion['model'] or 'from your workspace'} {completion['backend']}".rstrip())
+    for backend in status["backends"]:
+        details = [backend["state"], backend["model"], backend["server"]]
+        if backend["context_tokens"]:
+            details.append(f"{backend['context_tokens']} tokens of context")
+        if backend["dialect"]:
+            details.append(f"fills in as {backend['dialect']}")
+        print(f"  {backend['kind']} {backend['url']}: {', '.join(d for d in details if d)}")
+    print(f"Index: {', '.join(f'{key} {value}' for key, value in status['index'].items())}")
+    free = status["disk"]["free_bytes"]
+    print(f"Disk: {'unknown' if free is None else f'{free // 1_000_000} MB free'} at {status['disk']['path']}")
+    print(f"GPU: {', '.join(status['gpu']) or 'none seen'}")
+    for problem in status["problems"]:
+        print(f"! {problem['message']} {problem['remedy']}".rstrip())
+    return EXIT_CODES["done"]
+
+
+async def _status(settings: Settings) -> dict[str, Any]:
+    async with open_engine(settings, data_dir=data_dir(), folders=[Path.cwd()], notify=_tell) as engine:
+        await engine.settled(SETTLE_S)
+        return await engine.status()
+
+
+def _tell(notice: Notice) -> None:
+    _note(f"{notice.message} {notice.remedy}".rstrip())
+
+
+def _fail(message: str) -> int:
+    _note(message)
+    return EXIT_CODES["failed"]
+
+
+def _note(message: str) -> None:
+    print(f"hearth: {message}", file=sys.stderr)
