@@ -1,0 +1,258 @@
+/** The thin client: starts the server, shows its state, and passes on what only an editor can do. */
+import * as fs from "node:fs";
+import * as vscode from "vscode";
+import { CloseAction, ErrorAction, LanguageClient, RevealOutputChannelOn, State } from "vscode-languageclient/node";
+import { Cancelled, SetupError, lastLine, locateServer, machineSetting, type Launch } from "./environment";
+
+const CRASHES_MAX = 5;
+const CRASH_WINDOW_MS = 3 * 60 * 1000;
+const BACK_OFF_MS = [1_000, 2_000, 4_000, 8_000];
+const STATUS_EVERY_MS = 10_000;
+const SETTINGS_SETTLE_MS = 1_000;
+const STOP_TIMEOUT_MS = 2_000;
+const STDERR_TAIL_CHARS = 2_000;
+const LIVE_SETTINGS = ["hearth.completion.enabled", "hearth.completion.languages_off"];
+const CLIENT_SETTINGS = ["hearth.pythonPath", "hearth.serverPath"];
+const ICONS = { starting: "loading~spin", ready: "flame", error: "error" };
+
+type Backend = { kind?: string; url?: string; state?: string; model?: string };
+
+let server: Server | undefined;
+
+export function activate(context: vscode.ExtensionContext): void {
+  const running = (server = new Server(context));
+  context.subscriptions.push(
+    running,
+    vscode.commands.registerCommand("hearth.menu", () => running.menu()),
+    vscode.commands.registerCommand("hearth.restart", () => running.restart()),
+    vscode.commands.registerCommand("hearth.showLog", () => running.log.show()),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => running.notify("hearth/didGrantTrust", {})),
+    vscode.workspace.onDidChangeConfiguration((event) => running.settingsChanged(event)),
+  );
+  void running.start();
+}
+
+export const deactivate = (): Promise<void> | undefined => server?.stop();
+
+/** Logs what the library would show in pop-ups of its own: the user gets one readable message from us instead. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+}
+
+class Server implements vscode.Disposable {
+  readonly log = vscode.window.createOutputChannel("Hearth", { log: true });
+  private readonly item = vscode.window.createStatusBarItem("hearth.status", vscode.StatusBarAlignment.Right, 100);
+  private readonly poll = setInterval(() => vscode.window.state.focused && void this.refresh(), STATUS_EVERY_MS);
+  private client: QuietClient | undefined;
+  private environment: string | undefined;
+  private crashes: number[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private stderr = "";
+  // Counts starts and stops: whatever finishes late sees that it is no longer wanted.
+  private generation = 0;
+
+  constructor(private readonly context: vscode.ExtensionContext) {
+    this.item.name = "Hearth";
+    this.item.command = "hearth.menu";
+  }
+
+  /** Brings the server up. Every failure ends in one message that says what to do. */
+  async start(): Promise<void> {
+    const generation = ++this.generation;
+    this.show("starting", vscode.l10n.t("Hearth is starting"));
+    try {
+      const launch = await locateServer(this.context, this.log);
+      if (generation !== this.generation) return;
+      this.environment = launch.environment;
+      this.stderr = "";
+      this.client = this.makeClient(launch, generation);
+      await this.client.start();
+      if (generation !== this.generation) return;
+      await this.setRunning(true);
+      this.show("ready", "Hearth");
+      await this.refresh();
+    } catch (error) {
+      if (generation === this.generation) await this.failed(error);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.generation++;
+    clearTimeout(this.timer);
+    const client = this.client;
+    this.client = undefined;
+    await this.setRunning(false);
+    // A client that never came up refuses to stop; there is nothing left of it then.
+    await client?.dispose(STOP_TIMEOUT_MS).catch((error) => this.log.debug(String(error)));
+  }
+
+  async restart(): Promise<void> {
+    this.crashes = [];
+    await this.stop();
+    await this.start();
+  }
+
+  dispose(): void {
+    clearInterval(this.poll);
+    clearTimeout(this.timer);
+    this.item.dispose();
+    this.log.dispose();
+  }
+
+  notify(method: string, params: object): void {
+    if (this.client?.isRunning()) void this.client.sendNotification(method, params);
+  }
+
+  settingsChanged(event: vscode.ConfigurationChangeEvent): void {
+    const changed = (key: string) => event.affectsConfiguration(key);
+    if (LIVE_SETTINGS.some(changed)) {
+      const [enabled, languages_off] = LIVE_SETTINGS.map((key) => machineSetting(key, true));
+      this.notify("workspace/didChangeConfiguration", { settings: { completion: { enabled, languages_off } } });
+    }
+    if ([...this.settingKeys(), ...CLIENT_SETTINGS].some((key) => !LIVE_SETTINGS.includes(key) && changed(key))) {
+      // The settings page writes at every key: wait until the user has finished typing.
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => void this.restart(), SETTINGS_SETTLE_MS);
+    }
+  }
+
+  async menu(): Promise<void> {
+    const { t } = vscode.l10n;
+    const all = [
+      { label: `$(pulse) ${t("Status")}`, command: "hearth.status" },
+      { label: `$(question) ${t("Why is there no suggestion?")}`, command: "hearth.whyNoSuggestion" },
+      { label: `$(circle-slash) ${t("Turn suggestions on or off")}`, command: "hearth.toggleCompletion" },
+      { label: `$(refresh) ${t("Restart the server")}`, command: "hearth.restart" },
+      { label: `$(output) ${t("Show the log")}`, command: "hearth.showLog" },
+    ];
+    const items = this.client?.isRunning() ? all : all.slice(3);
+    const picked = await vscode.window.showQuickPick(items, { title: "Hearth", placeHolder: String(this.item.tooltip) });
+    if (!picked) return;
+    await vscode.commands.executeCommand(picked.command);
+    await this.refresh();
+  }
+
+  private makeClient(launch: Launch, generation: number): QuietClient {
+    const readLog = (text: string) => {
+      this.stderr = (this.stderr + text).slice(-STDERR_TAIL_CHARS);
+      this.log.append(text);
+    };
+    const executable = { command: launch.command, args: launch.args, options: { cwd: launch.cwd } };
+    const client: QuietClient = new QuietClient("hearth", "Hearth", executable, {
+      documentSelector: [{ scheme: "file" }, { scheme: "untitled" }],
+      outputChannel: this.log,
+      revealOutputChannelOn: RevealOutputChannelOn.Never,
+      initializationOptions: () => ({ ...this.machineSettings(), workspace_trusted: vscode.workspace.isTrusted }),
+      markdown: { isTrusted: false, supportHtml: false },
+      initializationFailedHandler: () => false,
+      stdioOptions: { stdout: () => {}, stderr: (stream) => void stream.setEncoding("utf8").on("data", readLog) },
+      errorHandler: {
+        error: () => ({ action: ErrorAction.Continue, handled: true }),
+        closed: () => {
+          // A close during the start is reported by start() itself.
+          if (generation === this.generation && client.state === State.Running) void this.crashed();
+          return { action: CloseAction.DoNotRestart, handled: true };
+        },
+      },
+      middleware: {
+        executeCommand: (command, args, next) => next(command, args.length > 0 ? args : [activePlace(client)]),
+      },
+    });
+    client.onRequest("hearth/input", async (params: { prompt: string; placeholder?: string; value?: string }, token) => {
+      const { prompt, placeholder: placeHolder, value } = params;
+      return { value: (await vscode.window.showInputBox({ prompt, placeHolder, value, ignoreFocusOut: true }, token)) ?? null };
+    });
+    return client;
+  }
+
+  /** A server that had been running is gone: start it again, later each time, and give up at the fifth. */
+  private async crashed(): Promise<void> {
+    await this.setRunning(false);
+    const now = Date.now();
+    this.crashes = [...this.crashes.filter((time) => now - time < CRASH_WINDOW_MS), now];
+    const count = this.crashes.length;
+    const gaveUp = vscode.l10n.t("Hearth's server stopped {0} times within three minutes and stays off. The log says why.", count);
+    if (count >= CRASHES_MAX) return this.failed(new SetupError(gaveUp));
+    this.show("starting", vscode.l10n.t("Hearth's server stopped and is being started again"));
+    this.timer = setTimeout(() => void this.start(), BACK_OFF_MS[count - 1]);
+  }
+
+  private async failed(error: unknown): Promise<void> {
+    const { t } = vscode.l10n;
+    await this.stop();
+    if (error instanceof Cancelled) return this.show("error", t("Hearth is not set up yet. Choose Restart to go on."));
+    // The server's own last word says more than "connection closed".
+    const reason = lastLine(this.stderr) || (error instanceof Error ? error.message : String(error));
+    const mendable = error instanceof SetupError;
+    const message = mendable ? error.message : t("Hearth's server could not start: {0}", reason);
+    this.log.error(message);
+    this.show("error", message);
+    const picked = await vscode.window.showErrorMessage(message, t("Retry"), t("Show Log"));
+    if (picked === t("Show Log")) this.log.show();
+    if (picked !== t("Retry")) return;
+    // An environment of ours whose server does not come up is made again.
+    if (!mendable && this.environment) fs.rmSync(this.environment, { recursive: true, force: true });
+    await this.restart();
+  }
+
+  /** Asks the server which model answers. */
+  private async refresh(): Promise<void> {
+    const client = this.client;
+    if (!client?.isRunning()) return;
+    try {
+      const status = await client.sendRequest<{ backends?: Backend[] }>("hearth/status", {});
+      if (client === this.client) this.show("ready", ...describe(status.backends ?? []));
+    } catch (error) {
+      this.log.debug(`hearth/status: ${String(error)}`);
+    }
+  }
+
+  private show(phase: keyof typeof ICONS, tooltip: string, label = "Hearth"): void {
+    this.item.text = `$(${ICONS[phase]}) ${label}`;
+    this.item.tooltip = tooltip;
+    this.item.backgroundColor = phase === "error" ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
+    this.item.show();
+  }
+
+  private setRunning(running: boolean): Thenable<unknown> {
+    return vscode.commands.executeCommand("setContext", "hearth.running", running);
+  }
+
+  private settingKeys(): string[] {
+    const declared: object = this.context.extension.packageJSON.contributes.configuration.properties;
+    return Object.keys(declared).filter((key) => !CLIENT_SETTINGS.includes(key));
+  }
+
+  /** The machine-scope settings in the shape of settings.toml; what the user left alone is left out. */
+  private machineSettings(): Record<string, unknown> {
+    const settings: Record<string, any> = {};
+    for (const key of this.settingKeys()) {
+      const value = machineSetting(key);
+      const [, section, name] = key.split(".");
+      if (value === undefined || !section) continue;
+      if (name) (settings[section] ??= {})[name] = value;
+      else settings[section] = value;
+    }
+    return settings;
+  }
+}
+
+/** The status bar's tooltip and label. */
+function describe(backends: Backend[]): [string, string?] {
+  const { t } = vscode.l10n;
+  const { kind = "", url, model } = backends.find((backend) => backend.state === "ready") ?? {};
+  const name = (model || kind).split(/[\\/]/).at(-1)!;
+  if (name) return [t("Hearth: {0} answers ({1})", name, url || kind), name];
+  if (backends.some((backend) => backend.state === "loading")) return [t("Hearth: the model is loading")];
+  return [t("Hearth: no model server answers; suggestions are copied from your own files")];
+}
+
+/** What a command without arguments is about: the active editor's document and selection. */
+function activePlace(client: LanguageClient): object {
+  const editor = vscode.window.activeTextEditor;
+  if (!editor) return {};
+  const converter = client.code2ProtocolConverter;
+  return { uri: converter.asUri(editor.document.uri), selection: converter.asRange(editor.selection) };
+}
