@@ -52,8 +52,12 @@ def typed_since(then: Place, now: Place) -> Iterator[str]:
     """
     if then.uri != now.uri or not _same_after(then, now):
         return
+    if len(then.before) < BEFORE_CHARS and len(now.before) < BEFORE_CHARS:
+        # Both reach back to the document's start, so there is nothing to search for.
+        if now.before.startswith(then.before):
+            yield now.before[len(then.before) :]
+        return
     if not then.before:
-        yield now.before
         return
     probe = then.before[-_PROBE_CHARS:]
     at = len(now.before)
