@@ -93,7 +93,9 @@ class Completer:
     """One per engine. `copy` is the predictor that answers where no model does; `names` gives a document's
     repository and path for the prompt."""
 
-    def __init__(self, gateway: Gateway, copy: Copy, settings: CompletionSettings, names: Callable[[str], tuple[str, str]]) -> None:
+    def __init__(
+        self, gateway: Gateway, copy: Copy, settings: CompletionSettings, names: Callable[[str], tuple[str, str]]
+    ) -> None:
         self.settings = settings
         self.counts = Counts()
         self.memory = Memory()
@@ -159,16 +161,14 @@ class Completer:
         if found := self.memory.lookup(spot.place):
             self.counts.memory_hits += 1
             entry, rest = found
-            return self._shown(spot, rest, "memory", "remembered", selected, entry.backend, entry.model)
+            return self._shown(spot, rest, selected, Outcome((), "memory", "remembered", entry.backend, entry.model))
         above, below = spot.above_nonblank, spot.below[0] if spot.below else ""
-        decision = gate(
-            spot.line_before, spot.line_after.rstrip(), above, below, snapshot.language, invoked=invoked
-        )
+        decision = gate(spot.line_before, spot.line_after.rstrip(), above, below, snapshot.language, invoked=invoked)
         if decision.silent:
             return Outcome((), "none", decision.silent)
         if not invoked and (reason := self._nothing.get(spot.place)):
             return Outcome((), "none", reason)
-        if (flight := self._flight) and flight.agrees(spot.place) and not (flight.over and not flight.candidate):
+        if (flight := self._flight) and not flight.over and flight.agrees(spot.place):
             self.counts.joined += 1
         else:
             target = await self._target()
@@ -219,7 +219,8 @@ class Completer:
         request = Generate(prompt=prompt, max_tokens=tokens, stop=target.dialect.stops)
         events = self._gateway.stream(target, request)
         self._flight_spot = spot
-        self._flight = Flight(spot.place, Trimmer(site), events, lambda f: self._flew(f, target))
+        name, model = target.backend.name, target.probe.model
+        self._flight = Flight(spot.place, Trimmer(site), name, model, events, self._flew)
         return self._flight
 
     def _prompt(self, spot: Spot, target: Target, max_tokens: int) -> str:
@@ -231,20 +232,17 @@ class Completer:
                 return rendered(anchor, tail)
         room = (target.probe.context_tokens or 4096) - max_tokens
         repo, path = self._names(uri)
-        anchor = anchor_at(
-            spot.snapshot, spot.position, target.dialect, path=path, repo=repo, prompt_tokens_max=room
-        )
+        anchor = anchor_at(spot.snapshot, spot.position, target.dialect, path=path, repo=repo, prompt_tokens_max=room)
         self._anchors.pop(uri, None)
         self._anchors[uri] = anchor
         if len(self._anchors) > ANCHORS_MAX:
             del self._anchors[next(iter(self._anchors))]
         return rendered(anchor, tail_of(anchor, spot.snapshot, spot.position) or lf(spot.line_before))
 
-    def _flew(self, flight: Flight, target: Target) -> None:
+    def _flew(self, flight: Flight) -> None:
         """A generation is over: what it gave is remembered, also when nobody waits for it any more."""
         if flight.candidate and flight.candidate.text:
-            name, model = target.backend.name, target.probe.model
-            self.memory.remember(Entry(flight.place, flight.candidate.text, "model", name, model))
+            self.memory.remember(Entry(flight.place, flight.candidate.text, flight.backend, flight.model))
         elif flight.candidate:
             self._nothing[flight.place] = flight.candidate.reason
             if len(self._nothing) > EMPTY_PLACES_MAX:
@@ -259,21 +257,18 @@ class Completer:
                 flight.answered = True  # it goes on: a model that is loading must not be interrupted
                 return
             until = FIRST_LINES_AFTER_S if waited < FIRST_LINES_AFTER_S else ANSWER_DEADLINE_S
-            try:
-                async with asyncio.timeout(until - waited):
-                    await flight.wait()
-            except TimeoutError:
-                pass
+            await flight.wait(until - waited)
 
     def _landed(self, flight: Flight, spot: Spot, selected: tuple[Range, str] | None) -> Outcome:
-        candidate = flight.so_far()
-        if rest := flight.rest(candidate, spot.place):
-            return self._shown(spot, rest, "model", candidate.reason, selected, usage=flight.usage)
-        if not flight.over:
-            return Outcome((), "none", "the model has not answered in time; it is still working")
-        if not flight.candidate:
+        if flight.over and not flight.candidate:
             return Outcome((), "none", "typing went another way")
-        return Outcome((), "none", "nothing left to add" if candidate.text else candidate.reason, usage=flight.usage)
+        candidate = flight.so_far()
+        told = Outcome((), "model", candidate.reason, flight.backend, flight.model, usage=flight.usage)
+        if rest := flight.rest(candidate, spot.place):
+            return self._shown(spot, rest, selected, told)
+        if not flight.over:
+            return replace(told, source="none", reason="the model has not answered in time; it is still working")
+        return replace(told, source="none", reason="nothing left to add" if candidate.text else candidate.reason)
 
     async def _from_workspace(
         self,
@@ -287,31 +282,25 @@ class Completer:
         if prediction is None or not prediction.text:
             return Outcome((), "none", f"{why}, and the workspace shows no likely continuation")
         self.counts.workspace_hits += 1
-        self.memory.remember(Entry(spot.place, prediction.text, "workspace", "workspace"))
+        self.memory.remember(Entry(spot.place, prediction.text, "workspace"))
         reason = f"copied from the workspace ({prediction.confidence:.0%} sure); {why}"
-        return self._shown(spot, prediction.text, "workspace", reason, selected, "workspace")
+        return self._shown(spot, prediction.text, selected, Outcome((), "workspace", reason, "workspace"))
 
     def _shown(
         self,
         spot: Spot,
         text: str,
-        source: Source,
-        reason: str,
         selected: tuple[Range, str] | None,
-        backend: str = "",
-        model: str = "",
-        usage: Usage = Usage(),
+        outcome: Outcome,
     ) -> Outcome:
-        target = self._gateway.target("complete") if source == "model" else None
-        if target:
-            backend, model = target.backend.name, target.probe.model
+        """`outcome` with `text` as its suggestion, placed and in the document's line endings."""
         where, insert = _placed(spot, text)
         if selected:
             # The editor shows ghost text beside its suggest widget only if the text begins with the highlighted item.
             where = Range(selected[0].start, selected[0].end)
             insert = selected[1] + insert
         suggestion = Suggestion(str(next(self._ids)), insert.replace("\n", spot.eol), where)
-        return Outcome((suggestion,), source, reason, backend, model, usage=usage)
+        return replace(outcome, suggestions=(suggestion,))
 
 
 def _placed(spot: Spot, text: str) -> tuple[Range, str]:

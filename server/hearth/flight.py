@@ -26,10 +26,14 @@ class Flight:
         self,
         place: Place,
         trimmer: Trimmer,
+        backend: str,
+        model: str,
         events: AsyncGenerator[Delta | Finish],
         on_done: Callable[["Flight"], None],
     ) -> None:
         self.place = place
+        self.backend = backend
+        self.model = model
         self.candidate: Candidate | None = None
         self.error: HearthError | None = None
         self.usage = Usage()
@@ -72,16 +76,19 @@ class Flight:
         else:
             self._agreed = True
 
-    async def wait(self) -> None:
-        """Return when there is news, or when the flight is over. Cancelling the waiter may end the flight."""
+    async def wait(self, timeout_s: float) -> None:
+        """Return when there is news, when the flight is over, or in time. Cancelling the waiter may end the flight."""
         self._waiters += 1
         if self._leaving:
             self._leaving.cancel()
             self._leaving = None
         self._agreed = False
         try:
-            await self._changed.wait()
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
             self._changed.clear()
+        except TimeoutError:
+            pass
         except asyncio.CancelledError:
             if self._waiters == 1 and not self.answered:
                 # `document_changed` arrives right after the cancel or before it: the grace is chosen when it ends.

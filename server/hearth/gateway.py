@@ -67,8 +67,12 @@ class Totals:
 
 @dataclass(slots=True)
 class _Health:
+    """`streak` counts failures since the last success: a server that answers probes but fails every generation is
+    asked ever more rarely. It is not probed before `rest_until` (loop time)."""
+
     probe: Probe
-    failures: int = 0
+    streak: int = 0
+    rest_until: float = 0.0
     told: set[str] = field(default_factory=set[str])
 
 
@@ -148,7 +152,7 @@ class Gateway:
                 async for event in events:
                     usage = event.usage or usage
                     if isinstance(event, Finish) and (health := self._health.get(target.backend.name)):
-                        health.failures = 0
+                        health.streak = 0
                     yield event
         except BackendError as error:
             self.totals.failures += 1
@@ -195,6 +199,8 @@ class Gateway:
 
     async def _probe(self, member: Member) -> None:
         health = self._health[member.backend.name]
+        if asyncio.get_running_loop().time() < health.rest_until:
+            return
         try:
             self.check(member.backend.url)
         except EgressDenied as error:
@@ -216,11 +222,12 @@ class Gateway:
         if health is None:
             return
         LOG.warning("%s: %s: %s", target.backend.name, type(error).__name__, error.message)
-        health.failures += 1
+        health.streak += 1
         state = _state_after(error)
-        if state or health.failures >= FAILURES_BEFORE_DOWN:
+        if state or health.streak >= FAILURES_BEFORE_DOWN:
             health.probe = replace(health.probe, state=state or "down", problem=error.message, remedy=error.remedy)
-            health.failures = 0
+            rest_s = PROBE_AGAIN_S[min(health.streak, len(PROBE_AGAIN_S)) - 1]
+            health.rest_until = asyncio.get_running_loop().time() + rest_s
             if state != "loading":
                 self._tell_once(health, error)
             self._wake.set()
@@ -234,8 +241,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
 
 
 def _state_after(error: BackendError) -> State | None:

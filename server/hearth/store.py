@@ -39,7 +39,6 @@ class Entry:
 
     place: Place
     text: str
-    source: str
     backend: str = ""
     model: str = ""
 

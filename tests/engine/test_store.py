@@ -17,7 +17,7 @@ def place(marked: str, uri: str = "file:///a.py") -> Place:
 
 def rest(first: str, text: str, then: str) -> str | None:
     memory = Memory()
-    memory.remember(Entry(place(first), text, "model"))
+    memory.remember(Entry(place(first), text))
     found = memory.lookup(place(then))
     return found[1] if found else None
 
@@ -47,22 +47,22 @@ def test_lookup(first: str, text: str, then: str, left: str | None) -> None:
 
 def test_another_document_is_another_place() -> None:
     memory = Memory()
-    memory.remember(Entry(place("x█"), "y", "model"))
+    memory.remember(Entry(place("x█"), "y"))
     assert memory.lookup(place("x█", "file:///b.py")) is None
 
 
 def test_the_newest_wins_and_everything_is_bounded() -> None:
     memory = Memory()
-    memory.remember(Entry(place("x█"), "old", "model"))
-    memory.remember(Entry(place("x█"), "new", "model"))
+    memory.remember(Entry(place("x█"), "old"))
+    memory.remember(Entry(place("x█"), "new"))
     found = memory.lookup(place("x█"))
     assert found
     assert found[1] == "new"
     for number in range(ENTRIES_PER_DOCUMENT_MAX * 3):
-        memory.remember(Entry(place(f"{number}█"), "text", "model"))
+        memory.remember(Entry(place(f"{number}█"), "text"))
     assert len(memory) == ENTRIES_PER_DOCUMENT_MAX
     for number in range(DOCUMENTS_MAX * 2):
-        memory.remember(Entry(place("x█", f"file:///{number}"), "text", "model"))
+        memory.remember(Entry(place("x█", f"file:///{number}"), "text"))
     assert len(memory) == DOCUMENTS_MAX
 
 
@@ -86,6 +86,6 @@ def test_typing_along_always_finds_the_rest(before: str, text: str, count: int, 
     now = place(f"{before}{typed}█{after}")
     assert typed in list(typed_since(then, now))
     memory = Memory()
-    memory.remember(Entry(then, text, "model"))
+    memory.remember(Entry(then, text))
     found = memory.lookup(now)
     assert (found[1] if found else "") == text[len(typed) :]

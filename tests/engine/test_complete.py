@@ -1,0 +1,228 @@
+"""The completion pipeline over the scripted backend: what is asked, joined, cancelled, remembered and answered."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import pytest
+
+from hearth.backends.scripted import Rule, Script, ScriptedBackend
+from hearth.complete import Completer, Outcome
+from hearth.core.copying import CopyPrediction
+from hearth.core.gate import Extent
+from hearth.core.text import Position, Range, Snapshot
+from hearth.errors import HearthError
+from hearth.gateway import Gateway, Member
+from hearth.gather import Spot
+from hearth.settings import CompletionSettings
+
+ADD = "(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
+
+
+@dataclass
+class Bench:
+    backend: ScriptedBackend
+    gateway: Gateway
+    completer: Completer
+    told: list[HearthError]
+    version: int = 0
+
+    async def ask(self, marked: str, *, selected: tuple[Range, str] | None = None, invoked: bool = False) -> Outcome:
+        snapshot, position = self.typed(marked)
+        return await self.completer.complete(snapshot, position, invoked=invoked, selected=selected)
+
+    def typed(self, marked: str) -> tuple[Snapshot, Position]:
+        """A didChange to this text; returns it with the cursor's position."""
+        before, after = marked.split("█")
+        self.version += 1
+        snapshot = Snapshot.of(before + after, uri="file:///w/a.py", language="python", version=self.version)
+        self.completer.changed(snapshot)
+        return snapshot, snapshot.position_at(len(before))
+
+
+@asynccontextmanager
+async def bench(
+    *scripts: Script, copy: CopyPrediction | None = None, settings: CompletionSettings | None = None
+) -> AsyncGenerator[Bench]:
+    told: list[HearthError] = []
+    backends = [ScriptedBackend(script) for script in scripts]
+
+    async def find() -> list[Member]:
+        return [Member(backend, ("complete",)) for backend in backends]
+
+    async def from_workspace(spot: Spot, extent: Extent) -> CopyPrediction | None:
+        return copy
+
+    gateway = Gateway(find, (), told.append)
+    completer = Completer(gateway, from_workspace, settings or CompletionSettings(), lambda uri: ("w", "a.py"))
+    running = asyncio.create_task(gateway.run())
+    await gateway.probed.wait()
+    try:
+        yield Bench(backends[0] if backends else ScriptedBackend(Script()), gateway, completer, told)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await completer.aclose()
+        await gateway.aclose()
+
+
+def text_of(outcome: Outcome) -> str:
+    return outcome.suggestions[0].text if outcome.suggestions else ""
+
+
+async def test_a_completion_ends_with_its_block_and_typing_along_asks_no_model() -> None:
+    async with bench(Script(text=ADD)) as b:
+        assert text_of(await b.ask("def add█\n")) == "(a, b):\n    return a + b"
+        for typed in ("(", "(a", "(a, b):", "(a, b):\n    ret"):
+            outcome = await b.ask(f"def add{typed}█\n")
+            assert outcome.source == "memory"
+            assert typed + text_of(outcome) == "(a, b):\n    return a + b"
+        assert (await b.ask("def add(█\n")).source == "memory"  # backspace
+        assert b.backend.counts.calls == 1
+        assert b.completer.counts.memory_hits == 5
+
+
+async def test_typing_that_agrees_joins_the_stream() -> None:
+    async with bench(Script(text=ADD, token_ms=40)) as b:
+        first = asyncio.create_task(b.ask("def add█\n"))
+        await asyncio.sleep(0.05)
+        snapshot, position = b.typed("def add(a█\n")
+        first.cancel()  # as editors do: change, cancel, ask again after a moment
+        await asyncio.sleep(0.1)
+        outcome = await b.completer.complete(snapshot, position, invoked=False, selected=None)
+        assert text_of(outcome) == ", b):\n    return a + b"
+        assert b.backend.counts.calls == 1
+        assert b.completer.counts.joined == 1
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+
+async def test_typing_that_disagrees_stops_the_model_at_once() -> None:
+    async with bench(Script(text=ADD, token_ms=50)) as b:
+        first = asyncio.create_task(b.ask("def add█\n"))
+        await asyncio.sleep(0.12)
+        b.typed("def addition█\n")
+        await asyncio.sleep(0.01)
+        assert b.backend.counts.cancelled == 1
+        assert (await first).suggestions == ()
+
+
+async def test_a_cursor_that_leaves_stops_the_model() -> None:
+    async with bench(Script(text=ADD, token_ms=50)) as b:
+        first = asyncio.create_task(b.ask("def add█\n"))
+        await asyncio.sleep(0.12)
+        first.cancel()
+        await asyncio.sleep(0.08)
+        assert b.backend.counts.cancelled == 1
+
+
+async def test_a_slow_model_shows_its_first_lines_and_the_rest_is_remembered() -> None:
+    body = "\n    ".join(f"x{n} = {n}" for n in range(8))
+    async with bench(Script(text=body, chunk_chars=11, token_ms=120)) as b:
+        first = await b.ask("def f():\n    █\n")
+        shown = text_of(first)
+        assert body.startswith(shown)
+        assert 0 < shown.count("\n") + 1 < 8
+        lines = shown.count("\n") + 1
+        await asyncio.sleep(1.2)
+        then = await b.ask(f"def f():\n    {shown}█\n")
+        assert b.backend.counts.calls == 1
+        assert (shown + text_of(then)) == body
+        assert lines < body.count("\n") + 1
+
+
+async def test_the_prompt_is_frozen_while_typing_disagrees() -> None:
+    async with bench(Script(rules=(Rule(text="zzz"),))) as b:
+        line = "result = compute(value)"
+        for count in range(1, len(line)):
+            await b.ask(f"import os\n{line[:count]}█\nend\n", invoked=True)
+        prompts = b.backend.counts.prompts
+        assert len(prompts) > 10
+        assert all(later.startswith(earlier) for earlier, later in pairwise(prompts))
+
+
+async def test_no_model_means_the_workspace_answers_and_says_so() -> None:
+    async with bench(Script(state="loading"), copy=CopyPrediction("1", 0.9, 1, "b.py")) as b:
+        outcome = await b.ask("x = █\n")
+        assert (outcome.source, text_of(outcome)) == ("workspace", "1")
+        assert "loading" in outcome.reason
+        assert b.backend.counts.calls == 0
+
+
+async def test_a_failing_server_is_passed_over_for_the_next() -> None:
+    good = Script(model="good", text="2\n")
+    async with bench(Script(model="bad", rules=(Rule(fault="unreachable"),)), good) as b:
+        outcome = await b.ask("x = █\n")
+        assert (text_of(outcome), outcome.model) == ("2", "good")
+        assert len(b.told) == 1
+        assert (await b.ask("y = █\n")).model == "good"
+        assert b.backend.counts.calls == 1  # it is not asked again at every key
+
+
+async def test_a_stream_that_breaks_shows_whole_lines_only() -> None:
+    broken = Rule(text="x = 1\n    y = 2 + ", reason="truncated")
+    async with bench(Script(rules=(broken,))) as b:
+        assert text_of(await b.ask("def f():\n    █\n")) == "x = 1"
+
+
+async def test_a_silent_model_is_answered_in_time_and_not_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearth.complete.ANSWER_DEADLINE_S", 0.5)
+    async with bench(Script(rules=(Rule(text="1", delay_ms=900),))) as b:
+        outcome = await b.ask("x = █\n")
+        assert outcome.suggestions == ()
+        assert "still working" in outcome.reason
+        await asyncio.sleep(0.6)
+        assert (await b.ask("x = █\n")).source == "memory"
+        assert b.backend.counts.calls == 1
+
+
+async def test_brackets_that_the_editor_typed_ahead_are_replaced_not_doubled() -> None:
+    async with bench(Script(text=ADD)) as b:
+        await b.ask("def add█\n")
+        outcome = await b.ask("def add(█)\n")
+        suggestion = outcome.suggestions[0]
+        assert suggestion.text == "a, b):\n    return a + b"
+        assert suggestion.range == Range(Position(0, 8), Position(0, 9))
+
+
+async def test_the_selected_item_of_the_suggest_widget_begins_the_text() -> None:
+    rule = Rule(ends_with="os.path", text=".join(a)\n")
+    async with bench(Script(rules=(rule,))) as b:
+        where = Range(Position(0, 3), Position(0, 5))
+        outcome = await b.ask("os.pa█\n", selected=(where, "path"))
+        assert outcome.suggestions[0].text == "path.join(a)"
+        assert outcome.suggestions[0].range == where
+
+
+async def test_crlf_documents_get_crlf() -> None:
+    async with bench(Script(text=ADD)) as b:
+        assert text_of(await b.ask("x\r\ndef add█\r\n")) == "(a, b):\r\n    return a + b"
+
+
+async def test_switched_off() -> None:
+    async with bench(Script(text=ADD), settings=CompletionSettings(languages_off=("python",))) as b:
+        assert (await b.ask("def add█\n")).reason == "completion is switched off for python"
+        b.completer.settings = replace(b.completer.settings, languages_off=(), enabled=False)
+        assert (await b.ask("def add█\n")).reason == "completion is switched off"
+        assert b.backend.counts.calls == 0
+
+
+async def test_nothing_found_is_not_asked_again_at_the_same_place() -> None:
+    async with bench(Script(text="\n\n\n")) as b:
+        assert text_of(await b.ask("x = 1█\n")) == ""
+        again = await b.ask("x = 1█\n")
+        assert again.reason
+        assert b.backend.counts.calls == 1
+        await b.ask("x = 1█\n", invoked=True)
+        assert b.backend.counts.calls == 2
+
+
+async def test_every_request_is_traced_and_counted() -> None:
+    async with bench(Script(text=ADD)) as b:
+        await b.ask("def add█\n")
+        await b.ask("na█me\n")
+        assert [t.outcome.source for t in b.completer.trace] == ["model", "none"]
+        assert b.completer.counts.requests == 2
+        assert sum(b.completer.counts.shown_none_by_reason.values()) == 1
