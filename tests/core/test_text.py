@@ -273,6 +273,17 @@ def test_a_lost_or_repeated_change_makes_the_document_stale_until_its_full_text_
     assert document.snapshot().text == "new!"
 
 
+def test_after_a_lost_message_a_jump_is_refused_and_the_next_number_is_not():
+    document = Document("u", "x", 1, "ab")
+    document.expect_loss()
+    assert document.apply(2, [insert(0, 0, "x")]), "what was lost was not about this document"
+    assert document.apply(9, [insert(0, 0, "y")])
+    document.expect_loss()
+    assert not document.apply(11, [insert(0, 0, "z")])
+    assert document.stale
+    assert document.snapshot().text == "yxab"
+
+
 def test_a_length_that_fits_across_lines_is_accepted_after_a_jump():
     document = Document("u", "x", 1, "a😀\r\nb\ncd")
     assert document.apply(7, [Edit(Range(Position(0, 1), Position(2, 1)), "", 7)])

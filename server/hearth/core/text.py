@@ -6,10 +6,11 @@ text is clamped as the protocol says; one inside a surrogate pair moves to the s
 the input becomes U+FFFD, which is as wide and can be encoded.
 
 When an edit is refused. The protocol has no way to ask a client for its text, and a version number need not be
-consecutive (Neovim counts in larger steps, VS Code merges events), so a jump alone proves nothing. These prove that a
-change was lost or repeated: a version that does not grow, and a jump together with an edit that does not fit the text
-(a range past its end, or a length that disagrees). The document then keeps its last text, is `stale`, and refuses every
-edit until it is given its full text again: a change without a range, a save that carries the text, or a new open.
+consecutive (Neovim counts in larger steps, VS Code merges events), so a jump alone proves nothing. These show that a
+change was lost or repeated: a version that does not grow; a jump together with an edit that does not fit the text (a
+range past its end, or a length that disagrees); a jump after a message that never arrived whole (`expect_loss`). The
+document then keeps its last text, is `stale`, and refuses every edit until it is given its full text again: a change
+without a range, a save that carries the text, or a new open.
 """
 
 import re
@@ -215,6 +216,7 @@ class Document:
         self.language = language
         self.version = version
         self.stale = False
+        self._loss_expected = False
         self._lines = split_lines(well_formed(text))
         self._chars = sum(map(len, self._lines))
         self._snapshot: Snapshot | None = None
@@ -237,9 +239,13 @@ class Document:
         self._lines = split_lines(well_formed(text))
         self._chars = sum(map(len, self._lines))
         self.version = version
-        self.stale = False
+        self.stale = self._loss_expected = False
         self._snapshot = None
         self._found = (0, 0, 0)
+
+    def expect_loss(self) -> None:
+        """A message was lost and may have been about this document: the next version must be the next number."""
+        self._loss_expected = True
 
     def apply(self, version: int, changes: Iterable[Edit]) -> bool:
         """Apply one notification's edits, each to the result of the one before.
@@ -256,6 +262,10 @@ class Document:
             self.stale = True
             return False
         jumped = whole < 0 and version > self.version + 1
+        if jumped and self._loss_expected:
+            self.stale = True
+            return False
+        self._loss_expected = False
         for edit in pending:
             if edit.range is None:
                 continue
