@@ -105,6 +105,7 @@ def load(archive: Path) -> dict[str, tuple[str, ...]]:
 
 def copies(files: dict[str, tuple[str, ...]]) -> set[str]:
     """Files of which more than half of the five-line windows occur in one other file."""
+
     def windows(lines: tuple[str, ...]) -> set[int]:
         said = [line.strip() for line in lines if line.strip()]
         return {hash(tuple(said[i : i + 5])) for i in range(len(said) - 4)}
@@ -150,6 +151,7 @@ class Run:
         self.twins = len(twins)
         spots = [(name, n) for name in sorted(held) for n in worth_asking(files[name])]
         self.spots = sorted(rng.sample(spots, min(LINES_PER_PACKAGE, len(spots))))
+        self._opened = CopyModel(lines_max=20_000)
         self.latency_ms: list[float] = []
         self.samples: list[Sample] = []
         for name, number in self.spots:
@@ -161,11 +163,131 @@ class Run:
         line = lines[number].rstrip()
         at = len(line) - len(line.lstrip()) + cut
         before, after = lines[:number], lines[number + 1 :] if with_after else ()
-        opened = CopyModel(lines_max=20_000)
-        opened.add(path, (*before, line[:at], *after))
+        if path not in self._opened.paths:
+            self._opened = CopyModel(lines_max=20_000)
+        self._opened.add(path, (*before, line[:at], *after))
         start = time.perf_counter()
-        for model in (opened, self.index):
+        for model in (self._opened, self.index):
             model.predict(before, line[:at], "", after, path)
         self.latency_ms.append((time.perf_counter() - start) * 1000)
-        found = [c for m in (opened, self.index) for c in m.candidates(before, line[:at], "", after, path)]
+        found = [c for m in (self._opened, self.index) for c in m.candidates(before, line[:at], "", after, path)]
         return Sample(cut > 0, line[at:], found)
+
+
+def at_threshold(samples: list[Sample], confidence_min: float) -> tuple[float, float]:
+    """Coverage and precision, in percent."""
+    made = [right for confidence, right in (s.best() for s in samples) if confidence >= confidence_min]
+    return 100 * len(made) / max(1, len(samples)), 100 * sum(made) / max(1, len(made))
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+_measured: list[Run] = []
+
+
+def measured() -> list[Run]:
+    """The held-out packages, run once per process."""
+    if not _measured:
+        _measured.extend(Run(kind, spec) for kind, spec in HELD_OUT)
+    return _measured
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """(figure, must reach, measured)."""
+    runs = measured()
+    result: list[tuple[str, str, str]] = []
+    for run in runs:
+        coverage, precision = at_threshold(run.samples, CONFIDENCE_MIN)
+        text = f"{precision:.0f} % right at {coverage:.0f} % of {len(run.samples):,} positions"
+        result.append((f"copy predictor, {run.name} ({run.index.lines:,} lines)", ">= 60 % at >= 10 %", text))
+    everything = [s for run in runs for s in run.samples]
+    coverage, precision = at_threshold(everything, CONFIDENCE_MIN)
+    text = f"{precision:.0f} % right at {coverage:.0f} % of {len(everything):,} positions"
+    result.append(("copy predictor, all held-out packages", ">= 60 % at >= 10 %", text))
+    times = [ms for run in runs for ms in run.latency_ms]
+    result.append(
+        (
+            "copy predictor, open document + index, p50 / p99 / worst",
+            "< 10 ms",
+            f"{statistics.median(times):.1f} / {percentile(times, 0.99):.1f} / {max(times):.1f} ms",
+        )
+    )
+    biggest = max(runs, key=lambda run: run.index.lines)
+    per_line = 1024 * biggest.index_mb / biggest.index.lines
+    result.append(
+        (
+            f"memory of the index, {biggest.index.lines:,} lines",
+            "",
+            f"{per_line * 1000 / 1024:.0f} MB per million bytes",
+        )
+    )
+    return result
+
+
+def curve(runs: list[Run]) -> str:
+    """Markdown: coverage and precision by confidence threshold."""
+    groups = [(run.name, run.samples) for run in runs]
+    everything = [s for run in runs for s in run.samples]
+    groups += [("all", everything), ("line starts", [s for s in everything if not s.inside])]
+    groups += [("inside lines", [s for s in everything if s.inside])]
+    lines = ["| confidence >= | " + " | ".join(name for name, _ in groups) + " |", "|" + "---|" * (len(groups) + 1)]
+    for confidence in CURVE:
+        cells = [at_threshold(samples, confidence) for _, samples in groups]
+        lines.append(f"| {confidence:.1f} | " + " | ".join(f"{p:.0f} % of {c:.0f} %" for c, p in cells) + " |")
+    return "\n".join(lines)
+
+
+def calibration(samples: list[Sample]) -> str:
+    """Markdown: of suggestions said to be right with this confidence, how many were."""
+    cells: list[str] = []
+    for low in (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9):
+        high = low + (0.2 if low < 0.5 else 0.1)
+        right = [r for c, r in (s.best() for s in samples) if low <= c < high]
+        cells.append(f"{low:.1f}-{high:.1f}: {100 * sum(right) / max(1, len(right)):.0f} % of {len(right):,}")
+    return "said-to-be / was right: " + "; ".join(cells)
+
+
+def fit() -> str:
+    """The weights' table as Python source. Newton's method on the logistic loss with an L2 penalty."""
+    import numpy as np
+
+    samples = [s for kind, spec in TRAINING for s in Run(kind, spec).samples]
+    columns: list[list[float]] = []
+    for inside in (False, True):
+        pairs = [(f, text == s.truth) for s in samples if s.inside == inside for text, f in s.candidates]
+        x, y = np.array([f for f, _ in pairs]), np.array([right for _, right in pairs], float)
+        w = np.zeros(x.shape[1])
+        for _ in range(40):
+            p = 1 / (1 + np.exp(-x @ w))
+            step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + 3 * np.eye(len(w)), x.T @ (p - y) + 3 * w)
+            w -= step
+            if abs(step).max() < 1e-6:
+                break
+        columns.append([round(float(v), 3) for v in w])
+    table = zip(copyscore.WEIGHTS, *columns, strict=True)
+    return "\n".join(f'    "{name}": ({start}, {inside}),' for name, start, inside in table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fit", action="store_true", help="fit the weights instead of measuring them")
+    if parser.parse_args().fit:
+        print(fit())
+        return
+    print("| figure | must reach | measured |\n|---|---|---|")
+    for row in rows():
+        print("| " + " | ".join(row) + " |")
+    everything = [s for run in measured() for s in run.samples]
+    print("\nPrecision and coverage, held-out packages:\n\n" + curve(measured()))
+    print("\n" + calibration(everything))
+    print("\nThe same without the rest of the file after the cursor:\n")
+    print(curve([Run(kind, spec, with_after=False) for kind, spec in HELD_OUT]))
+    print("\nThe training packages, for comparison:\n")
+    print(curve([Run(kind, spec) for kind, spec in TRAINING]))
+    print(f"\nRepeat: .venv/bin/python scripts/bench/copying.py (seed {SEED}, {HELD_FILES} held-out files a package)")
+
+
+if __name__ == "__main__":
+    main()
