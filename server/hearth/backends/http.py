@@ -100,17 +100,18 @@ class Http:
             await self._client.aclose()
             self._client = None
 
-    async def json(self, path: str, body: Value | None = None) -> Value:
-        """The JSON object at `path` (POST if there is a `body`), within the probe's deadline."""
+    async def json(self, path: str, body: Value | None = None, *, within_s: float | None = None) -> Value:
+        """The JSON object at `path` (POST if there is a `body`), within the probe's deadline or `within_s`."""
+        span = self.deadlines.probe_s if within_s is None else within_s
         try:
-            async with asyncio.timeout(self.deadlines.probe_s):
+            async with asyncio.timeout(span):
                 response = await self._send(path, body)
                 try:
                     data = await _read_all(response, ANSWER_BYTES_MAX)
                 finally:
                     await response.aclose()
         except TimeoutError:
-            raise DeadlineExceeded(f"{self.hints.label} did not answer within {self.deadlines.probe_s:g} s") from None
+            raise DeadlineExceeded(f"{self.hints.label} did not answer within {span:g} s", self.hints.start) from None
         except httpx.HTTPError as error:
             raise self._fault(error) from error
         self._check(response, data)

@@ -62,7 +62,10 @@ class LlamaCpp:
         # The last slot: other clients of the server are given the first free one.
         self._slot = slots - 1 if slots else None
         alias, path = str(props.get("model_alias") or ""), str(props.get("model_path") or "")
-        model = self._settings.model or alias or path.replace("\\", "/").rpartition("/")[2]
+        name = alias or path
+        if name.lower().endswith(".gguf"):
+            name = name.replace("\\", "/").rpartition("/")[2]
+        model = self._settings.model if self._settings.model and self._kind == "llamacpp" else name
         found = detect(f"{model} {path}", vocabulary, str(props.get("chat_template") or ""))
         dialect, problem, remedy = choose_dialect(self._settings.fim, found, vocabulary)
         defaults = cast(Value, props.get("default_generation_settings") or {})
@@ -89,6 +92,8 @@ class LlamaCpp:
             "stop": list(request.stop),
             "stream": True,
             "cache_prompt": True,
+            # It writes after each batch of the prompt then, and so notices at once that we have gone.
+            "return_progress": True,
         }
         if self._settings.model and self._kind == "llamacpp":
             body["model"] = self._settings.model
@@ -119,9 +124,10 @@ def read_event(value: Value) -> Step:
     """One event of `/completion`'s stream."""
     if "content" not in value and "stop" not in value:
         raise ProtocolFault("an event is not one of llama.cpp's")
-    text = value.get("content")
+    raw_text = value.get("content")
+    text = raw_text if isinstance(raw_text, str) else ""
     if value.get("stop") is not True:
-        return Step(text if isinstance(text, str) else "")
+        return Step(text, usage=_progress(value))
     limited = value.get("stop_type") == "limit" or value.get("stopped_limit") is True
     reason: Reason = "length" if limited else "stop"
     raw = value.get("timings")
@@ -131,7 +137,19 @@ def read_event(value: Value) -> Step:
     if whole is None and prefilled is not None and cached is not None:
         whole = prefilled + cached
     usage = Usage(whole, prefilled, _integer(value.get("tokens_predicted")))
-    return Step(text if isinstance(text, str) else "", reason, usage)
+    return Step(text, reason, usage)
+
+
+def _progress(value: Value) -> Usage | None:
+    """The figures of an event before the last one."""
+    generated = _integer(value.get("tokens_predicted"))
+    raw = value.get("prompt_progress")
+    if not isinstance(raw, dict):
+        return None if generated is None else Usage(generated_tokens=generated)
+    progress = cast(Value, raw)
+    whole, cached = _integer(progress.get("total")), _integer(progress.get("cache"))
+    prefilled = whole - cached if whole is not None and cached is not None else None
+    return Usage(whole, prefilled, generated)
 
 
 def choose_dialect(fim: str, found: str, vocabulary: frozenset[str] | None) -> tuple[str, str, str]:

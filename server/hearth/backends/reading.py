@@ -5,7 +5,7 @@ done and when it is only cut off, what is held back until it is certain, and how
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from hearth.backends.base import Delta, Finish, Usage
@@ -21,7 +21,7 @@ Reason = Literal["stop", "length", "filter"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one JSON event means: text, the end, figures; any of them may be missing."""
+    """What one JSON event means: text, the end, figures; any of them may be missing. Figures add to earlier ones."""
 
     text: str = ""
     reason: Reason | None = None
@@ -51,7 +51,7 @@ class Reading:
         self._cleaner = TextCleaner()
         self._watcher = StopWatcher(watched_stops)
         self._reason: Reason | None = None
-        self._usage = Usage()
+        self._usage = self._told = Usage()
         self._pieces = 0
         self._chars = 0
         self.events = 0
@@ -84,12 +84,14 @@ class Reading:
             for value in values:
                 self.events += 1
                 step = self._read(value)
-                self._usage = step.usage or self._usage
+                news = _merged(self._usage, step.usage)
                 text = "" if self._reason else self._watcher.feed(self._cleaner.feed(step.text))
                 self._count(step.text)
                 self._reason = self._reason or step.reason
+                self._usage, told = news, news is not self._told
                 if text:
-                    yield Delta(text)
+                    self._told = news
+                    yield Delta(text, news if told else None)
                 if self._watcher.stopped:
                     return
         except BackendError:
@@ -102,3 +104,12 @@ class Reading:
         most = self._max_tokens
         if self._pieces > most + TOKEN_SLACK or self._chars > (most + TOKEN_SLACK) * TEXT_CHARS_PER_TOKEN_MAX:
             raise LimitExceeded(f"the server went on beyond the {most} tokens that were asked for")
+
+
+def _merged(old: Usage, new: Usage | None) -> Usage:
+    """`old` with what `new` knows in its place; the same object if nothing changed."""
+    if new is None:
+        return old
+    values = {f.name: getattr(new, f.name) for f in fields(Usage)}
+    merged = replace(old, **{name: value for name, value in values.items() if value is not None})
+    return old if merged == old else merged

@@ -37,7 +37,7 @@ The text before the cursor is the prompt's own: BEFORE, then what was typed sinc
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -187,7 +187,7 @@ class ScriptedBackend:
             problem="" if script.state == "ready" else f"the script says: {script.state}",
         )
 
-    async def generate(self, request: Generate) -> AsyncIterator[Delta | Finish]:
+    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Finish]:
         """Answer as scripted; see backends.base for the contract."""
         if self._problem:
             raise ProtocolFault(self._problem, "Correct the script.")
@@ -210,7 +210,7 @@ class ScriptedBackend:
     async def aclose(self) -> None:
         """Nothing to release."""
 
-    async def _answer(self, request: Generate) -> AsyncIterator[Delta | Finish]:
+    async def _answer(self, request: Generate) -> AsyncGenerator[Delta | Finish]:
         script = self.script
         if script.state != "ready":
             raise FAULTS[_STATE_FAULTS[script.state]](f"the script says: {script.state}")

@@ -1,0 +1,71 @@
+"""The embedded engine's own process: llama.cpp's server on a random loopback port, ended with its parent.
+
+Started as `python -I -m hearth.backends.engine_process MODEL CONTEXT_TOKENS`. Its one message is
+{"ready": true, "url": "http://127.0.0.1:PORT", "key": "..."} or {"ready": false, "error": "..."}; after that it speaks
+llama.cpp's HTTP. The key keeps other users and web pages on this machine out.
+"""
+
+import contextlib
+import importlib
+import os
+import secrets
+import sys
+from typing import Any
+
+from hearth.worker import Child
+
+NICENESS = 5
+"""The editor comes first when both want the processor."""
+THREADS_MAX = 8
+HTTP_THREADS = 4
+BATCH_TOKENS = 256
+"""A cancelled request ends between two batches of its prompt: small batches free the slot soon."""
+PROMPT_CACHE_MIB = 512
+QUIET = 1
+
+
+def threads() -> int:
+    """How many threads to compute with: about the physical cores, never all of the logical ones."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores // 2, THREADS_MAX))
+
+
+def main() -> None:
+    """Load, announce, and serve until the parent goes."""
+    child = Child(niceness=NICENESS)
+    model, context_tokens = sys.argv[1], int(sys.argv[2])
+    key = secrets.token_urlsafe(24)
+    # An optional extra without types: the parent has made sure that it is there.
+    engine: Any = importlib.import_module("xllamacpp")
+    params: Any = engine.CommonParams()
+    params.model.path = model
+    params.n_ctx = context_tokens
+    params.n_parallel = 1
+    params.n_batch = BATCH_TOKENS
+    params.n_ubatch = BATCH_TOKENS
+    params.cpuparams.n_threads = threads()
+    params.cpuparams_batch.n_threads = threads()
+    params.n_threads_http = HTTP_THREADS
+    params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [key]
+    params.ui = False
+    params.cors_origins = ""
+    params.cors_credentials = False
+    params.verbosity = QUIET
+    try:
+        server: Any = engine.Server(params)
+    except (RuntimeError, ValueError) as error:
+        child.send({"ready": False, "error": str(error) or "the engine could not load the model"})
+    else:
+        child.send({"ready": True, "url": str(server.listening_address), "key": key})
+    with contextlib.suppress(EOFError):
+        while True:
+            child.receive()
+    # The engine's threads do not end by themselves; everything worth keeping is outside this process.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Ollama: `/api/generate` with `raw`, so that our own rendered prompt reaches the model as it is.
+
+Three habits of Ollama rule here. Its default context is small and a longer prompt is silently cut in the middle, so
+`num_ctx` is always sent. A different `num_ctx` reloads the model, so it is the same in every request. And a client that
+disconnects while a model loads aborts the load, so no request of a user ever does the loading: a background task does.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, cast
+
+from hearth.backends.base import Delta, Finish, Generate, Probe, Usage
+from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
+from hearth.backends.llamacpp import choose_dialect
+from hearth.backends.reading import Reason, Step
+from hearth.backends.wire import Value
+from hearth.core.dialect import detect
+from hearth.errors import BackendError, ModelLoading, ModelMissing, ProtocolFault
+from hearth.settings import BackendSettings
+
+SERVER = "Ollama"
+KEEP_ALIVE = "30m"
+LOADED_FRESH_S = 3.0
+"""For so long after an answer the model counts as loaded; after that `/api/ps` is asked first (a millisecond)."""
+LOAD_S = 600.0
+RECOMMENDED = "qwen2.5-coder:1.5b-base"
+
+
+class Ollama:
+    """A Backend for Ollama."""
+
+    def __init__(self, settings: BackendSettings, *, api_key: str = "", deadlines: Deadlines | None = None) -> None:
+        self._settings = settings
+        self._http = Http(settings.url, _hints(settings.url, settings.model), api_key=api_key, deadlines=deadlines)
+        self._deadlines = self._http.deadlines
+        self._model = settings.model
+        self._context_tokens = settings.context_tokens
+        self._loaded_until = 0.0
+        self._load: asyncio.Task[BackendError | None] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"ollama {self.url}"
+
+    @property
+    def url(self) -> str:
+        return self._http.url
+
+    async def probe(self) -> Probe:
+        """State, model, family and context. Loads nothing: the first generation does."""
+        try:
+            if not isinstance((await self._http.json("/api/version")).get("version"), str):
+                raise ProtocolFault(f"{self._http.hints.label} is not Ollama", self._http.hints.wrong)
+            model = await self._choose()
+            shown = await self._http.json("/api/show", {"model": model})
+        except BackendError as error:
+            return failed_probe("ollama", self.url, error, SERVER)
+        if self._load is not None and not self._load.done():
+            return Probe("ollama", self.url, "loading", model=model, server=SERVER, problem="the model is loading")
+        failure = self._load.result() if self._load is not None and not self._load.cancelled() else None
+        if failure is not None:
+            self._load = None  # Said once; the next generation tries again.
+            return failed_probe("ollama", self.url, failure, SERVER)
+        self._model = model
+        self._context_tokens = min(self._settings.context_tokens, _trained(shown) or self._settings.context_tokens)
+        found = detect(model, None, str(shown.get("template") or ""))
+        dialect, problem, remedy = choose_dialect(self._settings.fim, found, None)
+        return Probe(
+            "ollama",
+            self.url,
+            "ready",
+            model=model,
+            server=SERVER,
+            dialect=dialect,
+            context_tokens=self._context_tokens,
+            problem=problem,
+            remedy=remedy,
+        )
+
+    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Finish]:
+        """Stream one generation; ModelLoading (and a load that goes on) if the model is not in memory."""
+        await self._need_loaded()
+        body: Value = {
+            "model": self._model,
+            "prompt": request.prompt,
+            "raw": True,
+            "stream": True,
+            "truncate": False,
+            "keep_alive": KEEP_ALIVE,
+            "options": {
+                "num_ctx": self._context_tokens,
+                "num_predict": max(1, request.max_tokens),
+                "temperature": request.temperature,
+                "stop": list(request.stop),
+            },
+        }
+        stream = converse(self._http, "/api/generate", body, "ndjson", read_event, max_tokens=request.max_tokens)
+        async with aclosing(stream) as events:
+            async for event in events:
+                self._loaded_until = asyncio.get_running_loop().time() + LOADED_FRESH_S
+                yield event
+
+    async def aclose(self) -> None:
+        """Close the connections; a load in progress ends with them."""
+        if self._load is not None:
+            self._load.cancel()
+            await asyncio.wait({self._load})
+        await self._http.aclose()
+
+    async def _choose(self) -> str:
+        """The configured model, else a loaded one, else one that can fill in. Raises ModelMissing."""
+        names = _names(await self._http.json("/api/tags"))
+        wanted = self._settings.model
+        if wanted:
+            found = next((name for name in names if name in (wanted, f"{wanted}:latest")), None)
+            if found is None:
+                raise ModelMissing(f"{SERVER} does not have the model {wanted}", f"Run: ollama pull {wanted}")
+            return found
+        loaded = _names(await self._http.json("/api/ps"))
+        able = [name for name in [*loaded, *names] if detect(name)]
+        if not able and not names:
+            raise ModelMissing(f"{SERVER} has no models", f"Run: ollama pull {RECOMMENDED}")
+        return (able or loaded or names)[0]
+
+    async def _need_loaded(self) -> None:
+        """Return if the model is in memory as we need it, else see to it and raise ModelLoading."""
+        if asyncio.get_running_loop().time() < self._loaded_until:
+            return
+        if self._load is None or self._load.done():
+            models = (await self._http.json("/api/ps")).get("models")
+            if any(self._fits(entry) for entry in cast(list[Any], models or [])):
+                return
+            self._load = asyncio.create_task(self._load_model(), name="ollama load")
+        raise ModelLoading(f"{self._http.hints.label} is loading {self._model}", self._http.hints.loading)
+
+    def _fits(self, entry: Any) -> bool:
+        if not isinstance(entry, dict):
+            return False
+        running = cast(Value, entry)
+        # Loaded with another context it would be loaded again by our request.
+        same = running.get("context_length") in (None, 0, self._context_tokens)
+        return same and self._model in (running.get("name"), running.get("model"))
+
+    async def _load_model(self) -> BackendError | None:
+        """Load the model, by a request without a prompt that outlives the user's own; the result is why it failed."""
+        body: Value = {
+            "model": self._model,
+            "stream": False,
+            "keep_alive": KEEP_ALIVE,
+            "options": {"num_ctx": self._context_tokens},
+        }
+        try:
+            await self._http.json("/api/generate", body, within_s=LOAD_S)
+        except BackendError as error:
+            return error
+        self._loaded_until = asyncio.get_running_loop().time() + LOADED_FRESH_S
+        return None
+
+
+def read_event(value: Value) -> Step:
+    """One line of `/api/generate`'s stream."""
+    if "response" not in value and "done" not in value:
+        raise ProtocolFault("a line is not one of Ollama's")
+    raw = value.get("response")
+    text = raw if isinstance(raw, str) else ""
+    if value.get("done") is not True:
+        return Step(text)
+    reason: Reason = "length" if value.get("done_reason") == "length" else "stop"
+    counted, generated = value.get("prompt_eval_count"), value.get("eval_count")
+    usage = Usage(
+        prompt_tokens=counted if isinstance(counted, int) else None,
+        generated_tokens=generated if isinstance(generated, int) else None,
+    )
+    return Step(text, reason, usage)
+
+
+def _names(listing: Value) -> list[str]:
+    entries = cast(list[Any], listing.get("models") or [])
+    return [str(cast(Value, entry).get("name") or "") for entry in entries if isinstance(entry, dict)]
+
+
+def _trained(shown: Value) -> int | None:
+    """The context that the model was trained with, from `model_info`."""
+    info = shown.get("model_info")
+    table = cast(Value, info) if isinstance(info, dict) else {}
+    return next((v for k, v in table.items() if k.endswith(".context_length") and isinstance(v, int)), None)
+
+
+def _hints(url: str, model: str) -> Hints:
+    return Hints(
+        f"{SERVER} at {url}",
+        start="Start it: ollama serve",
+        pull=f"Run: ollama pull {model or RECOMMENDED}",
+        context="Raise context_tokens of this backend in settings.toml.",
+        loading="Nothing to do: suggestions start once it is loaded.",
+    )

@@ -1,0 +1,214 @@
+"""Servers that speak OpenAI's `/v1/completions`: LM Studio, vLLM, TabbyAPI, and any other.
+
+None of them takes a `suffix` that can be relied on, so they get our own rendered prompt. Some refuse more than four
+stop strings: they get the first four, and the rest is watched here.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from hearth.backends.base import Delta, Finish, Generate, Probe, Usage
+from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
+from hearth.backends.llamacpp import choose_dialect
+from hearth.backends.reading import Reason, Step
+from hearth.backends.wire import Value
+from hearth.core.dialect import detect
+from hearth.errors import BackendError, ModelMissing, ProtocolFault, ServerFault, Unauthorised
+from hearth.settings import BackendSettings
+
+STOP_LIMIT = 4
+REASONS: dict[str, Reason] = {"stop": "stop", "length": "length", "content_filter": "filter"}
+BROKEN_REASONS = frozenset({"error", "abort"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a server says of itself: its name, its model, the model's context."""
+
+    server: str
+    model: str
+    context_tokens: int | None
+
+
+class OpenAi:
+    """A Backend for `/v1/completions`. The url may end with /v1 or not."""
+
+    def __init__(self, settings: BackendSettings, *, api_key: str = "", deadlines: Deadlines | None = None) -> None:
+        self._settings = settings
+        url = settings.url.rstrip("/").removesuffix("/v1")
+        self._http = Http(url, Hints(f"the model server at {url}"), api_key=api_key, deadlines=deadlines)
+        self._model = settings.model
+        self._cache_seen = False
+
+    @property
+    def name(self) -> str:
+        return f"openai {self.url}"
+
+    @property
+    def url(self) -> str:
+        return self._http.url
+
+    @property
+    def connects(self) -> int:
+        """Connections made so far; a reused one does not count."""
+        return self._http.connects
+
+    async def probe(self) -> Probe:
+        """Which server it is, its model and context; the family by the model's name."""
+        try:
+            found = await self._identify()
+            if not found.model:
+                hints = self._http.hints
+                raise ModelMissing(f"{found.server or hints.label} has no model loaded", hints.pull)
+        except BackendError as error:
+            return failed_probe("openai", self.url, error)
+        self._model = found.model
+        dialect, problem, remedy = choose_dialect(self._settings.fim, detect(found.model), None)
+        return Probe(
+            "openai",
+            self.url,
+            "ready",
+            model=found.model,
+            server=found.server,
+            dialect=dialect,
+            context_tokens=found.context_tokens,
+            cached_tokens_visible=self._cache_seen,
+            stop_limit=STOP_LIMIT,
+            problem=problem,
+            remedy=remedy,
+        )
+
+    def generate(self, request: Generate) -> AsyncGenerator[Delta | Finish]:
+        """Stream one generation; see backends.base for the contract."""
+        body: Value = {
+            "model": self._model,
+            "prompt": request.prompt,
+            "max_tokens": max(1, request.max_tokens),
+            "temperature": request.temperature,
+            "stop": list(request.stop[:STOP_LIMIT]),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        return converse(
+            self._http,
+            "/v1/completions",
+            body,
+            "sse",
+            self._read,
+            max_tokens=request.max_tokens,
+            watched_stops=request.stop[STOP_LIMIT:],
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    def _read(self, value: Value) -> Step:
+        step = read_event(value)
+        self._cache_seen |= step.usage is not None and step.usage.prefilled_tokens is not None
+        return step
+
+    async def _identify(self) -> _Found:
+        """What answers there. Raises BackendError if nothing usable does."""
+        service = await self._try("/.well-known/serviceinfo")
+        if "tabbyapi" in str(service.get("software") or service).lower():
+            return await self._tabby()
+        models = await self._http.json("/v1/models")
+        entries = [cast(Value, e) for e in cast(list[Any], models.get("data") or []) if isinstance(e, dict)]
+        if models.get("object") != "list" and not entries:
+            raise ProtocolFault(f"{self._http.hints.label} does not list models", self._http.hints.wrong)
+        owner = str(entries[0].get("owned_by") or "").lower() if entries else ""
+        if owner == "llamacpp":
+            meta = cast(Value, self._pick(entries).get("meta") or {})
+            return _Found("llama.cpp", self._id(entries), _integer(meta.get("n_ctx")))
+        if owner == "vllm" or "version" in await self._try("/version"):
+            return _Found("vLLM", self._id(entries), _integer(self._pick(entries).get("max_model_len")))
+        studio = await self._try("/api/v1/models")
+        if isinstance(studio.get("models"), list):
+            return self._studio(cast(list[Any], studio["models"]))
+        return _Found("", self._id(entries), _integer(self._pick(entries).get("max_model_len")))
+
+    async def _tabby(self) -> _Found:
+        """TabbyAPI: its one loaded model is at `/v1/model`, which needs the key."""
+        try:
+            model = await self._http.json("/v1/model")
+        except Unauthorised:
+            raise
+        except BackendError:
+            return _Found("TabbyAPI", self._settings.model, None)
+        parameters = cast(Value, model.get("parameters") or {})
+        return _Found("TabbyAPI", str(model.get("id") or ""), _integer(parameters.get("max_seq_len")))
+
+    def _studio(self, models: list[Any]) -> _Found:
+        """LM Studio: the configured model, else a loaded one; embedding models do not count."""
+        able = [cast(Value, m) for m in models if isinstance(m, dict) and cast(Value, m).get("type") != "embedding"]
+        wanted = self._settings.model
+        for model in able:
+            key = str(model.get("key") or "")
+            loaded = [cast(Value, i) for i in cast(list[Any], model.get("loaded_instances") or [])]
+            if wanted and wanted not in (key, *(str(i.get("id")) for i in loaded)):
+                continue
+            if loaded:
+                settings = cast(Value, loaded[0].get("config") or {})
+                return _Found("LM Studio", str(loaded[0].get("id") or key), _integer(settings.get("context_length")))
+            if wanted:
+                return _Found("LM Studio", wanted, _integer(model.get("max_context_length")))
+        if wanted:
+            raise ModelMissing(f"LM Studio does not have the model {wanted}", f"Run: lms get {wanted}")
+        raise ModelMissing("LM Studio has no model loaded", "Load a code model in LM Studio's developer view.")
+
+    def _pick(self, entries: list[Value]) -> Value:
+        """The entry of the configured model, else the first; {} if there is none. Raises ModelMissing."""
+        wanted = self._settings.model
+        if not wanted or not entries:
+            return entries[0] if entries else {}
+        for entry in entries:
+            if entry.get("id") == wanted or wanted in cast(list[Any], entry.get("aliases") or []):
+                return entry
+        raise ModelMissing(f"{self._http.hints.label} does not have the model {wanted}", self._http.hints.pull)
+
+    def _id(self, entries: list[Value]) -> str:
+        return self._settings.model or str(self._pick(entries).get("id") or "")
+
+    async def _try(self, path: str) -> Value:
+        """The JSON object at `path`, {} if there is none: for what only some servers have."""
+        try:
+            return await self._http.json(path)
+        except BackendError:
+            return {}
+
+
+def read_event(value: Value) -> Step:
+    """One event of `/v1/completions`' stream."""
+    raw_usage = value.get("usage")
+    usage = _usage(cast(Value, raw_usage)) if isinstance(raw_usage, dict) else None
+    if "choices" not in value and usage is None:
+        raise ProtocolFault("an event is not one of a completion's")
+    choices = value.get("choices")
+    first = cast(list[Any], choices)[0] if isinstance(choices, list) and choices else None
+    if not isinstance(first, dict):
+        return Step(usage=usage)
+    choice = cast(Value, first)
+    text, finish = choice.get("text"), choice.get("finish_reason")
+    if finish in BROKEN_REASONS:
+        raise ServerFault(f"the server broke the answer off ({finish})", "Look at the server's log.")
+    reason = REASONS.get(str(finish), "stop") if finish else None
+    return Step(text if isinstance(text, str) else "", reason, usage)
+
+
+def is_models_list(value: Value) -> bool:
+    """Whether this is what `/v1/models` answers."""
+    return value.get("object") == "list" and isinstance(value.get("data"), list)
+
+
+def _usage(raw: Value) -> Usage:
+    prompt = _integer(raw.get("prompt_tokens"))
+    details = raw.get("prompt_tokens_details")
+    cached = _integer(cast(Value, details).get("cached_tokens")) if isinstance(details, dict) else None
+    prefilled = prompt - cached if prompt is not None and cached is not None and cached <= prompt else None
+    return Usage(prompt, prefilled, _integer(raw.get("completion_tokens")))
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
