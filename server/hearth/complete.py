@@ -16,7 +16,7 @@ from typing import Literal
 
 from hearth.backends.base import Generate, Usage
 from hearth.core.candidate import Site, Trimmer
-from typing import Any as CopyPrediction  # TEMPORARY
+from hearth.core.copying import CopyPrediction
 from hearth.core.gate import Extent, gate
 from hearth.core.prompt import Anchor, anchor_at, lf, rendered, tail_of
 from hearth.core.scan import CLOSERS

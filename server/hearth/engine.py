@@ -15,15 +15,17 @@ from urllib.parse import unquote, urlsplit
 
 from hearth import __version__
 from hearth.complete import Completer, Outcome, Source, Suggestion
+from hearth.core.copying import CopyModel, CopyPrediction, best
 from hearth.core.gate import Extent
 from hearth.core.prompt import lf
 from hearth.core.text import Position, Range, Snapshot
 from hearth.errors import HearthError
 from hearth.gateway import Gateway, Member
 from hearth.gather import Spot
+from hearth.index.client import IndexClient
 from hearth.settings import Settings
 
-# TEMPORARY until these modules land
+# TEMPORARY until discover lands
 try:
     from hearth.backends.discover import find
 except ImportError:
@@ -31,23 +33,6 @@ except ImportError:
 
     async def find(settings):
         return [(ScriptedBackend(b.model), b.roles) for b in settings.backends if b.kind == "scripted"]
-
-try:
-    from hearth.core.copying import CopyModel, CopyPrediction, best
-    from hearth.index.client import IndexClient
-except ImportError:
-    IndexClient = None
-    from typing import Any as CopyPrediction
-
-    class CopyModel:
-        def predict(self, *a):
-            return None
-
-        def replace(self, *a): ...
-        def remove(self, *a): ...
-
-    def best(found):
-        return None
 
 
 __all__ = ["Engine", "Notice", "Outcome", "Source", "Suggestion", "open_engine"]
@@ -82,7 +67,7 @@ class Engine:
         self._unread: set[str] = set()
         self._rest = asyncio.Event()
         self._copies = CopyModel()
-        self.index = IndexClient(tell=self._tell) if settings.index.enabled and IndexClient else None
+        self.index = IndexClient(self._index_gone) if settings.index.enabled else None
         self.gateway = Gateway(self._find, settings.privacy.own_hosts, self._tell)
         self._completer = Completer(self.gateway, self._copy, settings.completion, self._names)
 
@@ -132,7 +117,7 @@ class Engine:
         """The workspace's folders changed."""
         self._folders = [folder.absolute() for folder in folders]
         if self.index:
-            self.index.set_folders(self._folders)
+            self.index.set_folders(self._folders, self._open_files())
 
     def configure_completion(self, *, enabled: bool | None = None, languages_off: Sequence[str] | None = None) -> None:
         """The only settings an editor may change while running."""
@@ -151,8 +136,8 @@ class Engine:
                 await self.gateway.probed.wait()
                 while any(probe.state == "loading" for probe in self.gateway.probes()):
                     await asyncio.sleep(0.05)
-                if self.index and not self.gateway.target("complete"):
-                    await self.index.ready()
+                while not self.gateway.target("complete") and self._index_state() not in ("ready", "off"):
+                    await asyncio.sleep(0.02)
         except TimeoutError:
             pass
 
@@ -185,7 +170,8 @@ class Engine:
         target = self.gateway.target("complete")
         lines = ["# Why no suggestion?", ""]
         if target:
-            lines.append(f"Suggestions come from **{target.probe.model or 'the loaded model'}** ({target.backend.name}).")
+            model = target.probe.model or "the loaded model"
+            lines.append(f"Suggestions come from **{model}** ({target.backend.name}).")
         else:
             lines.append(f"Suggestions come from your workspace: {self.gateway.why_no_target('complete')}.")
         lines += ["", "| where | from | decision | ms |", "|---|---|---|---|"]
@@ -202,7 +188,7 @@ class Engine:
             tasks.create_task(self.gateway.run(), name="gateway")
             tasks.create_task(self._read_documents(), name="open documents")
             if self.index:
-                tasks.create_task(self.index.start(self._folders), name="index")
+                tasks.create_task(self.index.start(self._folders, self._open_files()), name="index")
 
     async def aclose(self) -> None:
         """Give back sockets and child processes."""
@@ -247,6 +233,15 @@ class Engine:
                 return folder.name, path.relative_to(folder).as_posix()
         return "", path.name if path else ""
 
+    def _index_state(self) -> str:
+        return str(self.index.progress.get("state", "")) if self.index else "off"
+
+    def _open_files(self) -> list[Path]:
+        return [path for uri in self._open if (path := path_of(uri))]
+
+    def _index_gone(self, message: str, remedy: str) -> None:
+        self._notify(Notice("warning", message, remedy))
+
     def _tell(self, error: HearthError) -> None:
         self._notify(Notice("warning", error.message, error.remedy))
 
@@ -258,7 +253,7 @@ class Engine:
             found.append({"message": f"Less than 200 MB are free at {disk['path']}.", "remedy": remedy})
         if self.gateway.probed.is_set() and not self.gateway.target("complete") and not found:
             remedy = "Start Ollama, llama.cpp, LM Studio, vLLM or TabbyAPI with a code model; see the README."
-            found.append({"message": f"{self.gateway.why_no_target('complete')}.".capitalize(), "remedy": remedy})
+            found.append({"message": _sentence(self.gateway.why_no_target("complete")), "remedy": remedy})
         return found
 
     def _disk(self) -> dict[str, Any]:
@@ -292,16 +287,18 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
 def _gpus() -> list[str]:
     """Graphics cards that a model server could use, as far as the kernel's own files tell."""
-    found: list[str] = []
-    for pattern, name in (("/proc/driver/nvidia/gpus/*", "NVIDIA"), ("/sys/class/kfd/kfd/topology/nodes/*/gpu_id", "AMD")):
-        for path in Path("/").glob(pattern.lstrip("/")):
-            try:
-                if name == "NVIDIA" or path.read_text().strip() not in ("", "0"):
-                    found.append(name)
-            except OSError:
-                continue
+    found = ["NVIDIA" for _ in Path("/proc/driver/nvidia/gpus").glob("*")]
+    for path in Path("/sys/class/kfd/kfd/topology/nodes").glob("*/gpu_id"):
+        try:
+            found += ["AMD"] if path.read_text().strip() not in ("", "0") else []
+        except OSError:
+            continue
     return found
 
 
