@@ -5,10 +5,9 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 
-const PYTHON_MIN = [3, 11] as const;
+const PYTHON_MINOR_MIN = 11;
 const PROBE_TIMEOUT_MS = 10_000;
 const OUTPUT_TAIL_CHARS = 4_000;
-const NAME_CHARS = 40;
 const STALE_BUILD_MS = 60 * 60 * 1000;
 
 /** How to run the server. `environment` is set when it is ours, so that it can be made again. */
@@ -44,9 +43,8 @@ export function machineSetting<T>(key: string, orDefault = false): T | undefined
 async function ensureEnvironment(context: vscode.ExtensionContext, storage: string, log: vscode.LogOutputChannel) {
   const payload = context.asAbsolutePath("server");
   const wheel = fs.existsSync(payload) ? fs.readdirSync(payload).find((name) => name.endsWith(".whl")) : undefined;
-  if (!wheel) {
-    throw new SetupError(vscode.l10n.t("This build of the extension carries no server. Install the packaged .vsix, or set hearth.serverPath."));
-  }
+  const bare = vscode.l10n.t("This build of the extension carries no server. Install the packaged .vsix, or set hearth.serverPath.");
+  if (!wheel) throw new SetupError(bare);
   const parts = [path.join(payload, wheel), path.join(payload, "requirements.txt")];
   const key = createHash("sha256").update(Buffer.concat(parts.map((part) => fs.readFileSync(part)))).digest("hex");
   const ready = path.join(storage, `server-${context.extension.packageJSON.version}-${key.slice(0, 12)}`);
@@ -75,9 +73,8 @@ async function build(ready: string, payload: string[], log: vscode.LogOutputChan
     const { code, tail } = await run(command, args, cwd, token, (line) => {
       log.info(line);
       const what = /^(?:Collecting|Downloading) +([^ ;(]+)/.exec(line);
-      if (what) report(path.basename(what[1]!).slice(0, NAME_CHARS));
+      if (what) report(path.basename(what[1]!));
     });
-    if (token.isCancellationRequested) throw new Cancelled();
     if (code === 0) return;
     throw new SetupError(vscode.l10n.t("The server's Python environment could not be prepared: {0}", lastLine(tail) || `${code}`));
   };
@@ -94,33 +91,35 @@ async function build(ready: string, payload: string[], log: vscode.LogOutputChan
 /** The first Python that is new enough and can make environments. */
 async function findPython(cwd: string, token: vscode.CancellationToken): Promise<string> {
   const chosen = machineSetting<string>("hearth.pythonPath");
-  const names = ["python3.13", "python3.12", "python3.11", "python3", "python"].map((name) => [name]);
+  const names = ["python3.14", "python3.13", "python3.12", "python3.11", "python3", "python"].map((name) => [name]);
   const candidates = chosen ? [[chosen]] : process.platform === "win32" ? [["py", "-3"], ["python"]] : names;
   const probe = "import sys, importlib.util as u; print(*sys.version_info[:2], int(bool(u.find_spec('ensurepip'))), sys.executable)";
   let withoutPip = "";
   for (const [command, ...args] of candidates) {
     const { code, tail } = await run(command!, [...args, "-I", "-c", probe], cwd, token, () => {}, PROBE_TIMEOUT_MS);
-    if (token.isCancellationRequested) throw new Cancelled();
     const found = /^(\d+) (\d+) ([01]) (.+)$/.exec(lastLine(tail));
-    if (code !== 0 || !found || Number(found[1]) !== PYTHON_MIN[0] || Number(found[2]) < PYTHON_MIN[1]) continue;
+    if (code !== 0 || !found || found[1] !== "3" || Number(found[2]) < PYTHON_MINOR_MIN) continue;
     if (found[3] === "1") return found[4]!;
     withoutPip ||= found[4]!;
   }
   const { t } = vscode.l10n;
-  if (withoutPip) {
-    throw new SetupError(t("{0} cannot make environments. Install its venv module (on Debian and Ubuntu: the package python3-venv), then retry.", withoutPip));
-  }
+  const venv = t("{0} cannot make environments. Install its venv module (on Debian and Ubuntu: the package python3-venv), then retry.", withoutPip);
+  if (withoutPip) throw new SetupError(venv);
   if (chosen) throw new SetupError(t("{0}, named by the setting hearth.pythonPath, is not a Python 3.11 or newer.", chosen));
   throw new SetupError(t("Hearth needs Python 3.11 or newer, and none was found. Install Python, or name one in the setting hearth.pythonPath, then retry."));
 }
 
-/** Runs to the end and never rejects: a command that cannot start ends with code -1 and the reason as its output. */
+/** Runs to the end. A command that cannot start ends with code -1 and the reason as its output. */
 function run(command: string, args: string[], cwd: string, token: vscode.CancellationToken, onLine: Report, timeout = 0) {
-  return new Promise<{ code: number; tail: string }>((resolve) => {
+  return new Promise<{ code: number; tail: string }>((resolve, reject) => {
     let tail = "";
     const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], windowsHide: true, timeout });
     const cancel = token.onCancellationRequested(() => child.kill());
-    const end = (code: number) => (cancel.dispose(), resolve({ code, tail }));
+    const end = (code: number) => {
+      cancel.dispose();
+      if (token.isCancellationRequested) reject(new Cancelled());
+      else resolve({ code, tail });
+    };
     for (const stream of [child.stdout, child.stderr]) {
       let rest = "";
       stream.setEncoding("utf8").on("data", (chunk: string) => {

@@ -13,9 +13,10 @@ const STOP_TIMEOUT_MS = 2_000;
 const STDERR_TAIL_CHARS = 2_000;
 const LIVE_SETTINGS = ["hearth.completion.enabled", "hearth.completion.languages_off"];
 const CLIENT_SETTINGS = ["hearth.pythonPath", "hearth.serverPath"];
-const ICONS = { starting: "loading~spin", ready: "flame", error: "error" };
+const ICONS = { starting: "loading~spin", ready: "flame", off: "circle-slash", error: "error" };
 
-type Backend = { kind?: string; url?: string; state?: string; model?: string };
+type Completion = { enabled?: boolean; backend?: string; model?: string };
+type Status = { completion?: Completion; backends?: { state?: string }[] };
 
 let server: Server | undefined;
 
@@ -70,8 +71,8 @@ class Server implements vscode.Disposable {
       this.client = this.makeClient(launch, generation);
       await this.client.start();
       if (generation !== this.generation) return;
-      await this.setRunning(true);
       this.show("ready", "Hearth");
+      await this.setRunning(true);
       await this.refresh();
     } catch (error) {
       if (generation === this.generation) await this.failed(error);
@@ -129,8 +130,7 @@ class Server implements vscode.Disposable {
     ];
     const items = this.client?.isRunning() ? all : all.slice(3);
     const picked = await vscode.window.showQuickPick(items, { title: "Hearth", placeHolder: String(this.item.tooltip) });
-    if (!picked) return;
-    await vscode.commands.executeCommand(picked.command);
+    if (picked) await vscode.commands.executeCommand(picked.command);
     await this.refresh();
   }
 
@@ -156,9 +156,7 @@ class Server implements vscode.Disposable {
           return { action: CloseAction.DoNotRestart, handled: true };
         },
       },
-      middleware: {
-        executeCommand: (command, args, next) => next(command, args.length > 0 ? args : [activePlace(client)]),
-      },
+      middleware: { executeCommand: (command, args, next) => next(command, args.length ? args : [activePlace(client)]) },
     });
     client.onRequest("hearth/input", async (params: { prompt: string; placeholder?: string; value?: string }, token) => {
       const { prompt, placeholder: placeHolder, value } = params;
@@ -202,8 +200,8 @@ class Server implements vscode.Disposable {
     const client = this.client;
     if (!client?.isRunning()) return;
     try {
-      const status = await client.sendRequest<{ backends?: Backend[] }>("hearth/status", {});
-      if (client === this.client) this.show("ready", ...describe(status.backends ?? []));
+      const status = await client.sendRequest<Status>("hearth/status", {});
+      if (client === this.client) this.show(...describe(status));
     } catch (error) {
       this.log.debug(`hearth/status: ${String(error)}`);
     }
@@ -239,14 +237,14 @@ class Server implements vscode.Disposable {
   }
 }
 
-/** The status bar's tooltip and label. */
-function describe(backends: Backend[]): [string, string?] {
+/** The status bar's state, tooltip and label. */
+function describe({ completion, backends = [] }: Status): [keyof typeof ICONS, string, string?] {
   const { t } = vscode.l10n;
-  const { kind = "", url, model } = backends.find((backend) => backend.state === "ready") ?? {};
-  const name = (model || kind).split(/[\\/]/).at(-1)!;
-  if (name) return [t("Hearth: {0} answers ({1})", name, url || kind), name];
-  if (backends.some((backend) => backend.state === "loading")) return [t("Hearth: the model is loading")];
-  return [t("Hearth: no model server answers; suggestions are copied from your own files")];
+  if (completion?.enabled === false) return ["off", t("Hearth: suggestions are off")];
+  const name = completion?.model?.split(/[\\/]/).at(-1);
+  if (name) return ["ready", t("Hearth: {0} answers ({1})", name, completion?.backend ?? ""), name];
+  if (backends.some((backend) => backend.state === "loading")) return ["ready", t("Hearth: the model is loading")];
+  return ["ready", t("Hearth: no model server answers; suggestions are copied from your own files")];
 }
 
 /** What a command without arguments is about: the active editor's document and selection. */

@@ -13,6 +13,7 @@ copies: files of which more than half of the five-line windows occur in one othe
 """
 
 import argparse
+import gc
 import random
 import resource
 import statistics
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearth.core import copyscore
-from hearth.core.copying import CONFIDENCE_MIN, CopyModel
+from hearth.core.copying import CONFIDENCE_MIN, CopyModel, best
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "bench"
@@ -43,8 +44,9 @@ TRAINING = (
 HELD_OUT = (
     ("pip", "flask==3.1.3"), ("pip", "rich==15.0.0"), ("pip", "pytest==9.2.0"), ("pip", "django==5.2.19"),
     ("pip", "sqlalchemy==2.1.9"), ("pip", "scrapy==2.19.0"), ("pip", "paramiko==5.1.0"), ("npm", "fastify@5.12.8"),
-    ("npm", "commander@14.0.3"),
+    ("npm", "commander@14.0.3"), ("npm", "eslint@9.39.2"),
 )  # fmt: skip
+MEMORY_PACKAGE = ("pip", "django==5.2.19")
 SUFFIXES = (".py", ".ts", ".tsx", ".js", ".mjs", ".cjs", ".mts", ".cts")
 FILE_BYTES_MAX = 400_000
 MEAN_LINE_CHARS_MAX = 150
@@ -52,17 +54,16 @@ MEAN_LINE_CHARS_MAX = 150
 
 @dataclass(frozen=True)
 class Sample:
-    """One position: did a candidate's text equal the truth, with features of every candidate, both models' first."""
+    """One position: how sure the suggestion was (0: silence), whether its first line was exactly right.
+
+    `candidates` (text, features) of both models are kept for fitting only.
+    """
 
     inside: bool
     truth: str
+    confidence: float
+    right: bool
     candidates: list[tuple[str, tuple[float, ...]]]
-
-    def best(self) -> tuple[float, bool]:
-        """Confidence of the suggestion and whether its line is exactly right; (0, False) for silence."""
-        scored = [(copyscore.probability(f, self.inside), text) for text, f in self.candidates]
-        confidence, text = max(scored, default=(0.0, ""))
-        return confidence, text == self.truth
 
 
 def fetch(kind: str, spec: str) -> Path:
@@ -136,21 +137,23 @@ def worth_asking(lines: tuple[str, ...]) -> Iterator[int]:
 class Run:
     """One package: its index without the held-out files, and samples with latencies."""
 
-    def __init__(self, kind: str, spec: str, *, with_after: bool = True) -> None:
+    def __init__(self, kind: str, spec: str, *, with_after: bool = True, fitting: bool = False) -> None:
         self.name = spec.replace("@", "==").split("==")[0]
         files = load(fetch(kind, spec))
         twins = copies(files)
         rng = random.Random(f"{SEED} {self.name}")
         pool = sorted(set(files) - twins)
         held = set(rng.sample(pool, min(HELD_FILES, max(1, len(pool) // 3))))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.index = CopyModel()
         for name in sorted(set(files) - held):
             self.index.add(name, files[name])
-        self.index_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        # As the index process does when it has read everything.
+        gc.collect()
+        gc.freeze()
         self.twins = len(twins)
         spots = [(name, n) for name in sorted(held) for n in worth_asking(files[name])]
         self.spots = sorted(rng.sample(spots, min(LINES_PER_PACKAGE, len(spots))))
+        self._fitting = fitting
         self._opened = CopyModel(lines_max=20_000)
         self.latency_ms: list[float] = []
         self.samples: list[Sample] = []
@@ -166,17 +169,38 @@ class Run:
         if path not in self._opened.paths:
             self._opened = CopyModel(lines_max=20_000)
         self._opened.add(path, (*before, line[:at], *after))
+        models = (self._opened, self.index)
         start = time.perf_counter()
-        for model in (self._opened, self.index):
+        for model in models:
             model.predict(before, line[:at], "", after, path)
         self.latency_ms.append((time.perf_counter() - start) * 1000)
-        found = [c for m in (self._opened, self.index) for c in m.candidates(before, line[:at], "", after, path)]
-        return Sample(cut > 0, line[at:], found)
+        said = best(m.predict(before, line[:at], "", after, path, confidence_min=0, lines_max=1) for m in models)
+        truth = line[at:]
+        found = [c for m in models for c in m.candidates(before, line[:at], "", after, path)] if self._fitting else []
+        return Sample(cut > 0, truth, said.confidence if said else 0.0, said is not None and said.text == truth, found)
+
+
+def memory_mb(kind: str, spec: str) -> tuple[int, float]:
+    """Lines indexed of a whole package, and the growth of this process's memory with its texts."""
+    files = load(fetch(kind, spec))
+    model = CopyModel()
+    names = list(files)
+    gc.collect()
+    empty = _resident_mb() - sum(sys.getsizeof(line) for lines in files.values() for line in lines) / 1e6
+    for name in names:
+        model.add(name, files.pop(name))
+    gc.collect()
+    return model.lines, _resident_mb() - empty
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
 
 
 def at_threshold(samples: list[Sample], confidence_min: float) -> tuple[float, float]:
     """Coverage and precision, in percent."""
-    made = [right for confidence, right in (s.best() for s in samples) if confidence >= confidence_min]
+    made = [s.right for s in samples if s.confidence >= confidence_min]
     return 100 * len(made) / max(1, len(samples)), 100 * sum(made) / max(1, len(made))
 
 
@@ -214,15 +238,8 @@ def rows() -> list[tuple[str, str, str]]:
             f"{statistics.median(times):.1f} / {percentile(times, 0.99):.1f} / {max(times):.1f} ms",
         )
     )
-    biggest = max(runs, key=lambda run: run.index.lines)
-    per_line = 1024 * biggest.index_mb / biggest.index.lines
-    result.append(
-        (
-            f"memory of the index, {biggest.index.lines:,} lines",
-            "",
-            f"{per_line * 1000 / 1024:.0f} MB per million bytes",
-        )
-    )
+    lines, mb = memory_mb(*MEMORY_PACKAGE)
+    result.append((f"copy predictor, memory with {lines:,} lines, texts included", "", f"{mb:.0f} MB"))
     return result
 
 
@@ -244,7 +261,7 @@ def calibration(samples: list[Sample]) -> str:
     cells: list[str] = []
     for low in (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9):
         high = low + (0.2 if low < 0.5 else 0.1)
-        right = [r for c, r in (s.best() for s in samples) if low <= c < high]
+        right = [s.right for s in samples if low <= s.confidence < high]
         cells.append(f"{low:.1f}-{high:.1f}: {100 * sum(right) / max(1, len(right)):.0f} % of {len(right):,}")
     return "said-to-be / was right: " + "; ".join(cells)
 
@@ -253,7 +270,7 @@ def fit() -> str:
     """The weights' table as Python source. Newton's method on the logistic loss with an L2 penalty."""
     import numpy as np
 
-    samples = [s for kind, spec in TRAINING for s in Run(kind, spec).samples]
+    samples = [s for kind, spec in TRAINING for s in Run(kind, spec, fitting=True).samples]
     columns: list[list[float]] = []
     for inside in (False, True):
         pairs = [(f, text == s.truth) for s in samples if s.inside == inside for text, f in s.candidates]

@@ -1,0 +1,52 @@
+"""Fixtures of the tests that drive the real editor. `scripts/test` brings what they need."""
+
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import harness
+import provision
+
+Open = Callable[..., harness.Workbench]
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session")
+def extensions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The .vsix, installed once; every workbench has settings and storage of its own beside it."""
+    if absent := harness.missing():
+        pytest.fail(f"not there: {absent}. Run scripts/test, or scripts/test --fast to leave the editor out.")
+    return harness.install(tmp_path_factory.mktemp("installed"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember a failure, so that the fixture below can show what the editor looked like."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+@pytest.fixture
+def open_workbench(request: pytest.FixtureRequest, tmp_path: Path, extensions: Path) -> Iterator[Open]:
+    """`open_workbench(files, **options)`: a workbench that lives as long as the test."""
+    with ExitStack() as stack:
+
+        def open_(files: dict[str, str], **options: Any) -> harness.Workbench:
+            options.setdefault("settings", {"hearth.serverPath": str(provision.venv_tool("hearth"))})
+            made: AbstractContextManager[harness.Workbench] = harness.workbench(tmp_path, extensions, files, **options)
+            opened.append(stack.enter_context(made))
+            return opened[-1]
+
+        opened: list[harness.Workbench] = []
+        yield open_
+        if request.node.stash.get(FAILED, False):
+            for bench in opened:
+                bench.page.shot(f"failed-{request.node.name}")
