@@ -55,8 +55,7 @@ class Server implements vscode.Disposable {
   private generation = 0;
 
   constructor(private readonly context: vscode.ExtensionContext) {
-    this.item.name = "Hearth";
-    this.item.command = "hearth.menu";
+    Object.assign(this.item, { name: "Hearth", command: "hearth.menu" });
   }
 
   /** Brings the server up. Every failure ends in one message that says what to do. */
@@ -72,7 +71,6 @@ class Server implements vscode.Disposable {
       await this.client.start();
       if (generation !== this.generation) return;
       this.show("ready", "Hearth");
-      await this.setRunning(true);
       await this.refresh();
     } catch (error) {
       if (generation === this.generation) await this.failed(error);
@@ -84,7 +82,6 @@ class Server implements vscode.Disposable {
     clearTimeout(this.timer);
     const client = this.client;
     this.client = undefined;
-    await this.setRunning(false);
     // A client that never came up refuses to stop; there is nothing left of it then.
     await client?.dispose(STOP_TIMEOUT_MS).catch((error) => this.log.debug(String(error)));
   }
@@ -109,8 +106,9 @@ class Server implements vscode.Disposable {
   settingsChanged(event: vscode.ConfigurationChangeEvent): void {
     const changed = (key: string) => event.affectsConfiguration(key);
     if (LIVE_SETTINGS.some(changed)) {
-      const [enabled, languages_off] = LIVE_SETTINGS.map((key) => machineSetting(key, true));
+      const [enabled, languages_off] = LIVE_SETTINGS.map((key) => machineSetting(key, changed(key)));
       this.notify("workspace/didChangeConfiguration", { settings: { completion: { enabled, languages_off } } });
+      void this.refresh();
     }
     if ([...this.settingKeys(), ...CLIENT_SETTINGS].some((key) => !LIVE_SETTINGS.includes(key) && changed(key))) {
       // The settings page writes at every key: wait until the user has finished typing.
@@ -156,7 +154,10 @@ class Server implements vscode.Disposable {
           return { action: CloseAction.DoNotRestart, handled: true };
         },
       },
-      middleware: { executeCommand: (command, args, next) => next(command, args.length ? args : [activePlace(client)]) },
+      middleware: {
+        executeCommand: (command, args, next) => next(command, args.length ? args : [activePlace(client)]),
+        window: { showDocument: (page, token, next) => (page.uri.startsWith("hearth:") ? preview(page.uri) : next(page, token)) },
+      },
     });
     client.onRequest("hearth/input", async (params: { prompt: string; placeholder?: string; value?: string }, token) => {
       const { prompt, placeholder: placeHolder, value } = params;
@@ -167,7 +168,6 @@ class Server implements vscode.Disposable {
 
   /** A server that had been running is gone: start it again, later each time, and give up at the fifth. */
   private async crashed(): Promise<void> {
-    await this.setRunning(false);
     const now = Date.now();
     this.crashes = [...this.crashes.filter((time) => now - time < CRASH_WINDOW_MS), now];
     const count = this.crashes.length;
@@ -199,12 +199,8 @@ class Server implements vscode.Disposable {
   private async refresh(): Promise<void> {
     const client = this.client;
     if (!client?.isRunning()) return;
-    try {
-      const status = await client.sendRequest<Status>("hearth/status", {});
-      if (client === this.client) this.show(...describe(status));
-    } catch (error) {
-      this.log.debug(`hearth/status: ${String(error)}`);
-    }
+    const status = await client.sendRequest<Status>("hearth/status", {}).catch((error) => this.log.debug(String(error)));
+    if (status && client === this.client) this.show(...describe(status));
   }
 
   private show(phase: keyof typeof ICONS, tooltip: string, label = "Hearth"): void {
@@ -212,10 +208,8 @@ class Server implements vscode.Disposable {
     this.item.tooltip = tooltip;
     this.item.backgroundColor = phase === "error" ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
     this.item.show();
-  }
-
-  private setRunning(running: boolean): Thenable<unknown> {
-    return vscode.commands.executeCommand("setContext", "hearth.running", running);
+    // The palette offers the server's commands only while it is there to run them.
+    void vscode.commands.executeCommand("setContext", "hearth.running", phase === "ready" || phase === "off");
   }
 
   private settingKeys(): string[] {
@@ -245,6 +239,12 @@ function describe({ completion, backends = [] }: Status): [keyof typeof ICONS, s
   if (name) return ["ready", t("Hearth: {0} answers ({1})", name, completion?.backend ?? ""), name];
   if (backends.some((backend) => backend.state === "loading")) return ["ready", t("Hearth: the model is loading")];
   return ["ready", t("Hearth: no model server answers; suggestions are copied from your own files")];
+}
+
+/** The server's own pages are Markdown to be read: they are shown rendered. */
+async function preview(uri: string): Promise<{ success: boolean }> {
+  await vscode.commands.executeCommand("markdown.showPreview", vscode.Uri.parse(uri));
+  return { success: true };
 }
 
 /** What a command without arguments is about: the active editor's document and selection. */

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import readline from "node:readline";
 
 const { chromium } = createRequire(process.env.HEARTH_WORKBENCH + "/package.json")("playwright-core");
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"];
 const GHOST = ".ghost-text-decoration, .ghost-text, .ghost-text-decoration-preview, .suggest-preview-text";
 const EDITOR = ".editor-instance .monaco-editor";
 const HOSTS = new Set(["127.0.0.1", "localhost", "[::1]"]);
@@ -12,10 +12,14 @@ const HOSTS = new Set(["127.0.0.1", "localhost", "[::1]"]);
 let browser, page;
 const foreign = [];
 
+// The ghost text as one reads it: the rest of the cursor's line first, then the lines below it.
 const ghostText = () =>
   page.evaluate((selector) => {
-    const pieces = [...document.querySelectorAll(selector)].filter((e) => !e.parentElement.closest(selector));
-    return pieces.map((e) => e.textContent).join("\n").replaceAll("\u00a0", " ");
+    const all = [...document.querySelectorAll(selector)].filter((e) => !e.parentElement.closest(selector));
+    const below = all.filter((e) => e.closest(".view-zones"));
+    const inline = all.filter((e) => !below.includes(e)).map((e) => e.textContent).join("");
+    const lines = below.flatMap((e) => [...(e.querySelectorAll(".view-line").length ? e.querySelectorAll(".view-line") : [e])]);
+    return [inline, ...lines.map((e) => e.textContent)].filter(Boolean).join("\n").replaceAll("\u00a0", " ");
   }, GHOST);
 
 const operations = {
@@ -23,9 +27,15 @@ const operations = {
     browser = await chromium.launch({ executablePath: process.env.HEARTH_CHROMIUM, headless: true, args: FLAGS });
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
     page = await context.newPage();
-    page.on("request", (request) => {
+    // No name resolves (see FLAGS), so a request to the outside fails; what the workbench's own service worker
+    // answers under a made-up address never leaves the page.
+    const outside = (request) => {
       const { protocol, hostname } = new URL(request.url());
-      if (/^(http|ws)s?:$/.test(protocol) && !HOSTS.has(hostname)) foreign.push(request.url());
+      return /^(http|ws)s?:$/.test(protocol) && !HOSTS.has(hostname);
+    };
+    context.on("requestfailed", (request) => outside(request) && foreign.push(request.url()));
+    context.on("response", (response) => {
+      if (outside(response.request()) && !response.fromServiceWorker()) foreign.push(response.url());
     });
     await page.goto(url);
     await page.waitForSelector(".monaco-workbench", { timeout: 60_000 });
@@ -39,6 +49,18 @@ const operations = {
   },
   async gone({ selector, text, timeout = 30_000 }) {
     await page.locator(selector, text === undefined ? {} : { hasText: text }).first().waitFor({ state: "hidden", timeout });
+  },
+  // Text anywhere on the page, inside rendered documents (frames) too.
+  async seeAnywhere({ text, timeout = 30_000 }) {
+    const deadline = Date.now() + timeout;
+    for (;;) {
+      for (const frame of page.frames()) {
+        const shown = await frame.evaluate(() => document.body?.innerText ?? "").catch(() => "");
+        if (shown.includes(text)) return shown;
+      }
+      if (Date.now() > deadline) throw new Error(`nowhere on the page: ${JSON.stringify(text)}`);
+      await page.waitForTimeout(100);
+    }
   },
   async click({ selector, text }) {
     await page.locator(selector, text === undefined ? {} : { hasText: text }).first().click({ timeout: 15_000 });

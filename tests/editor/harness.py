@@ -165,7 +165,8 @@ def workbench(
             bench = Workbench(root, folder, process, port, page, root.name, seen)
             page("open", url=address(port, folder, next(iter(files))))
             yield bench
-            assert page("foreign") == [], "the page asked something outside this machine"
+            foreign = page("foreign")
+            assert foreign == [], f"the page asked outside this machine: {foreign}"
             seen |= set(psutil.Process(process.pid).children(recursive=True))
     finally:
         provision.end_group(process, END_TIMEOUT_S)

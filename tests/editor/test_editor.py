@@ -118,8 +118,9 @@ def test_why_no_suggestion_opens_a_document(open_workbench: Open, tmp_path: Path
     page("waitGhost")
     page("command", title="Hearth: Why Is There No Suggestion?")
     page("see", selector=".tab", text="why.md")
-    page("click", selector=".tab", text="why.md")
-    page("see", selector=".editor-instance .view-lines", text="scripted-coder")
+    shown = page("seeAnywhere", text="scripted-coder (")
+    assert "main.py:4:" in shown
+    assert "**" not in shown  # rendered, not its source
     page.shot("why-no-suggestion")
 
 
