@@ -147,18 +147,29 @@ class CopyModel:
     def paths(self) -> Iterable[str]:
         return self._files.keys()
 
+    def has(self, path: str) -> bool:
+        return path in self._files
+
+    def fits(self, path: str, lines: Sequence[str]) -> bool:
+        """Whether `add` would be within the limits of files and lines."""
+        file = self._files.get(path)
+        present = len(file.lines) if file else 0
+        return (
+            len(lines) <= FILE_LINES_MAX
+            and self.lines - present + len(lines) <= self._lines_max
+            and (file is not None or len(self._files) < self._files_max)
+        )
+
     def add(self, path: str, lines: Sequence[str], language: str = "") -> bool:
         """Make `lines` the content of `path`; their endings may be on them. False: over a limit, not indexed.
 
         Costs as much as there are changed lines, so it may be called after every edit.
         """
+        if not self.fits(path, lines):
+            return self._refuse(path)
         file = self._files.get(path)
         had_lines, had_chars = (len(file.lines), file.chars) if file else (0, 0)
-        if len(lines) > FILE_LINES_MAX or self.lines - had_lines + len(lines) > self._lines_max:
-            return self._refuse(path)
         if file is None:
-            if len(self._files) >= self._files_max:
-                return False
             self._numbers += 1
             file = IndexedFile(self._numbers, path, path.rpartition("/")[0], _family(path, language))
             self._files[path] = self._by_number[file.number] = file

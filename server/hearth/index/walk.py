@@ -131,7 +131,8 @@ class Folder:
         waiting = [""]
         seen = folders = 0
         while waiting and folders < FOLDERS_MAX:
-            level, waiting = waiting, []
+            level = waiting
+            waiting = list[str]()
             for relative in level:
                 folders += 1
                 yield None
