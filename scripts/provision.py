@@ -15,7 +15,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
@@ -258,7 +265,7 @@ def bring_client() -> None:
 def bring_workbench() -> None:
     """A real VS Code workbench that serves itself to a browser."""
     key = digest(WORKBENCH_SOURCE / "package-lock.json", WORKBENCH_SOURCE / "package.json", "1")
-    made = CODE_SERVER / "lib" / "vscode" / "node_modules" / "node-pty" / "build" / "Release" / "pty.node"
+    made = CODE_SERVER / "lib" / "vscode" / "node_modules" / "@vscode" / "spdlog" / "build"
     with Step("workbench", "the editor's workbench (about 600 MB)", key, made) as step:
         if not step.needed:
             return
@@ -348,15 +355,41 @@ def end_group(process: subprocess.Popen[bytes], timeout_s: float) -> None:
 # --- for the scripts ----------------------------------------------------------------------------------------------
 
 
-def guarded(*steps: object) -> None:
+def guarded(*steps: Callable[[], None]) -> None:
     """Run set-up steps in order; a failure ends the program with its message."""
     try:
-        for step in steps:
-            step()  # type: ignore[operator]
+        with alone():
+            for step in steps:
+                step()
     except SetupError as error:
         sys.exit(f"\n{error}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One set-up at a time: two would break what the other is bringing."""
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / "lock").open("w") as lock:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("waiting for another set-up in this folder")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def interruptible() -> None:
+    """SIGTERM and a closed terminal end a script as Ctrl-C does, so that what it started ends with it."""
+
+    def interrupted(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupted)
 
 
 def enter_environment() -> None:
