@@ -43,6 +43,29 @@ def fake_server(folder: Path, body: str) -> dict[str, str]:
     return {"hearth.serverPath": str(path)}
 
 
+def fake_client_view(folder: Path, body: str) -> tuple[Path, dict[str, str]]:
+    """A server made of `fake_server`'s parts; answers where it writes what it receives, and the settings to use it."""
+    log = folder / "received.jsonl"
+    lines = (
+        "import sys",
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})",
+        "from fake_server import ask, run",
+        f"LOG = {str(log)!r}",
+        body,
+    )
+    return log, fake_server(folder, "\n".join(lines))
+
+
+def received(log: Path) -> list[dict[str, Any]]:
+    text = log.read_text("utf-8") if log.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def of(log: Path, method: str) -> list[Any]:
+    """The parameters of every message of one method, in the order they came."""
+    return [message["params"] for message in received(log) if message.get("method") == method]
+
+
 def accept(bench: harness.Workbench, typed: str) -> str:
     """Type, wait for the suggestion, take it with Tab, save; answers the file on disk."""
     page = bench.page
@@ -175,32 +198,48 @@ def test_a_server_that_cannot_start_is_explained(open_workbench: Open, tmp_path:
 
 
 def test_a_server_that_keeps_crashing_is_left_alone_with_a_message(open_workbench: Open, tmp_path: Path):
-    count = tmp_path / "starts"
-    # It lives until the client asks for its status, then it dies.
-    body = f"""
-import re, sys
-open({str(count)!r}, "a").write("x")
-while True:
-    length = 0
-    while (line := sys.stdin.buffer.readline()).strip():
-        length = int(re.sub(rb"Content-Length: *", b"", line)) if line.startswith(b"Content-Length") else length
-    message = sys.stdin.buffer.read(length)
-    if b'"hearth/status"' in message:
-        sys.exit(3)
-    if b'"initialize"' in message:
-        number = re.search(rb'"id": *(\\d+)', message)[1].decode()
-        answer = '{{"jsonrpc":"2.0","id":%s,"result":{{"capabilities":{{}}}}}}' % number
-        sys.stdout.write("Content-Length: %d\\r\\n\\r\\n%s" % (len(answer), answer))
-        sys.stdout.flush()
-"""
-    bench = open_workbench({"main.py": START}, settings=fake_server(tmp_path, body))
+    # It comes up well, and dies as soon as the client asks for its status.
+    log, settings = fake_client_view(tmp_path, 'run(LOG, {"hearth/status": lambda _: sys.exit(3)})')
+    bench = open_workbench({"main.py": START}, settings=settings)
     page = bench.page
     page("see", selector=harness.TOAST, text="stopped 5 times within three minutes", timeout=90_000)
-    assert count.read_text() == "x" * 5
+    assert [m["method"] for m in received(log)].count("initialize") == 5
     assert len(page("text", selector=harness.TOAST)) == 1
     page("focus")
     page("type", text="pass")
     assert bench.save("main.py", lambda text: "pass" in text) == START + "pass"
+
+
+def test_what_the_client_tells_the_server(open_workbench: Open, tmp_path: Path):
+    command = 'lambda _: ask(LOG, "hearth/input", {"prompt": "What next?", "placeholder": "one line"})'
+    body = f'run(LOG, {{"workspace/executeCommand": {command}}}, ["hearth.status"])'
+    log, program = fake_client_view(tmp_path, body)
+    machine = {**program, "hearth.completion.max_lines": 5, "hearth.privacy.never": ["*.key"]}
+    workspace = {"hearth.cloud.enabled": True, "hearth.completion.max_lines": 99}
+    files = {"main.py": START, ".vscode/settings.json": json.dumps(workspace)}
+    bench = open_workbench(files, settings=machine)
+    page = bench.page
+    bench.ready()
+    assert of(log, "initialize")[0]["initializationOptions"] == {
+        "completion": {"max_lines": 5},
+        "privacy": {"never": ["*.key"]},
+        "workspace_trusted": True,
+    }
+    page("focus")
+    page("command", title="Hearth: Status")
+    page("see", selector=".quick-input-widget", text="What next?")
+    page("type", text="tidy up")
+    page("press", key="Enter")
+    answers = harness.wait_for(lambda: [m for m in received(log) if m.get("id") == "asked"], "the answer")
+    assert answers[0]["result"] == {"value": "tidy up"}
+    (arguments,) = of(log, "workspace/executeCommand")[0]["arguments"]
+    end = {"line": 3, "character": 0}
+    assert arguments["selection"] == {"start": end, "end": end}
+    assert arguments["uri"].endswith("/main.py")
+    path = bench.root / "workbench" / "user" / "Machine" / "settings.json"
+    path.write_text(json.dumps({**machine, "hearth.completion.enabled": False}), "utf-8")
+    changed = harness.wait_for(lambda: of(log, "workspace/didChangeConfiguration"), "the changed setting")
+    assert changed[-1]["settings"] == {"completion": {"enabled": False}}
 
 
 def test_the_first_start_prepares_its_own_environment_once(open_workbench: Open, tmp_path: Path):
