@@ -10,7 +10,7 @@ Used by tests and by scripts/bench. Cached by its parameters in the repository's
 """
 
 import collections
-import hashlib
+import itertools
 import os
 import re
 import sysconfig
@@ -190,7 +190,7 @@ def _train(text: str, most: int) -> list[Pair]:
     counts: collections.Counter[Pair] = collections.Counter()
     where: dict[Pair, set[int]] = collections.defaultdict(set)
     for n, (pieces, count) in enumerate(words):
-        for pair in zip(pieces, pieces[1:], strict=False):
+        for pair in itertools.pairwise(pieces):
             counts[pair] += count
             where[pair].add(n)
     merges: list[Pair] = []
@@ -199,10 +199,10 @@ def _train(text: str, most: int) -> list[Pair]:
         merges.append(best)
         for n in where.pop(best):
             pieces, count = words[n]
-            for pair in zip(pieces, pieces[1:], strict=False):
+            for pair in itertools.pairwise(pieces):
                 counts[pair] -= count
             _merge(pieces, best)
-            for pair in zip(pieces, pieces[1:], strict=False):
+            for pair in itertools.pairwise(pieces):
                 counts[pair] += count
                 where[pair].add(n)
         del counts[best]
@@ -225,7 +225,7 @@ def _encoder(merges: list[Pair]):
         if word not in known:
             pieces = list(_spell(word))
             while len(pieces) > 1:
-                best = min(zip(pieces, pieces[1:], strict=False), key=lambda pair: ranks.get(pair, len(ranks)))
+                best = min(itertools.pairwise(pieces), key=lambda pair: ranks.get(pair, len(ranks)))
                 if best not in ranks:
                     break
                 _merge(pieces, best)
@@ -233,8 +233,3 @@ def _encoder(merges: list[Pair]):
         return known[word]
 
     return encode
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, for a test that the same parameters give the same model."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -56,6 +56,7 @@ RETRY_STATUSES = frozenset({408, 502, 503})
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 ERROR_BYTES_MAX = 64 * 1024
 INFLATED_BYTES_MAX = 1024 * 1024
+SLOW_REMEDY = "Look whether the server is busy or stuck; a smaller model answers sooner."
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,8 @@ class Http:
         except TimeoutError:
             what = "did not answer" if connected else "could not be connected to"
             span = limits.first_byte_s if connected else limits.connect_s
-            raise DeadlineExceeded(f"{self.hints.label} {what} within {span:g} s", self.hints.start) from None
+            remedy = SLOW_REMEDY if connected else self.hints.start
+            raise DeadlineExceeded(f"{self.hints.label} {what} within {span:g} s", remedy) from None
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
             # A kept connection that the server closed at this very moment looks like this; a second one will not.
             if last or not _closed_early(error):
@@ -311,8 +313,8 @@ class Answer:
                 data = await anext(self._raw, None)
         except TimeoutError:
             if until == self._ends_at:
-                raise DeadlineExceeded(f"{label} was not done after {limits.total_s:g} s") from None
-            raise DeadlineExceeded(f"{label} {what} for {span:g} s") from None
+                raise DeadlineExceeded(f"{label} was not done after {limits.total_s:g} s", SLOW_REMEDY) from None
+            raise DeadlineExceeded(f"{label} {what} for {span:g} s", SLOW_REMEDY) from None
         except httpx.HTTPError as error:
             raise ConnectionResetError from error
         self._started = True
@@ -404,7 +406,7 @@ def _inflater(response: httpx.Response, hints: Hints) -> Callable[[bytes], bytes
         except zlib.error as error:
             raise ProtocolFault(f"{hints.label}: its compressed answer is corrupt", hints.wrong) from error
         if inflate.unconsumed_tail:
-            raise LimitExceeded(f"{hints.label}: its compressed answer unpacks to too much")
+            raise LimitExceeded(f"{hints.label}: its compressed answer unpacks to too much", hints.wrong)
         return plain
 
     return feed

@@ -5,12 +5,11 @@ extends the last one costs only its new tokens, which `timings` shows.
 """
 
 from collections.abc import AsyncGenerator
-from typing import Any, cast
 
 from hearth.backends.base import Delta, Finish, Generate, Kind, Probe, Usage
 from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
 from hearth.backends.reading import Reason, Step
-from hearth.backends.wire import Value
+from hearth.backends.wire import Value, integer, string, table, tables
 from hearth.core.dialect import DIALECTS, PROBE_TOKENS, detect
 from hearth.errors import BackendError, ProtocolFault
 from hearth.settings import BackendSettings
@@ -58,17 +57,17 @@ class LlamaCpp:
             vocabulary = await self._vocabulary()
         except BackendError as error:
             return failed_probe(self._kind, self.url, error)
-        slots = _integer(props.get("total_slots"))
+        slots = integer(props.get("total_slots"))
         # The last slot: other clients of the server are given the first free one.
         self._slot = slots - 1 if slots else None
-        alias, path = str(props.get("model_alias") or ""), str(props.get("model_path") or "")
+        alias, path = string(props.get("model_alias")), string(props.get("model_path"))
         name = alias or path
         if name.lower().endswith(".gguf"):
             name = name.replace("\\", "/").rpartition("/")[2]
         model = self._settings.model if self._settings.model and self._kind == "llamacpp" else name
-        found = detect(f"{model} {path}", vocabulary, str(props.get("chat_template") or ""))
+        found = detect(f"{model} {path}", vocabulary, string(props.get("chat_template")))
         dialect, problem, remedy = choose_dialect(self._settings.fim, found, vocabulary)
-        defaults = cast(Value, props.get("default_generation_settings") or {})
+        defaults = table(props.get("default_generation_settings"))
         return Probe(
             self._kind,
             self.url,
@@ -76,7 +75,7 @@ class LlamaCpp:
             model=model,
             server=SERVER,
             dialect=dialect,
-            context_tokens=_integer(defaults.get("n_ctx")),
+            context_tokens=integer(defaults.get("n_ctx")),
             cached_tokens_visible=True,
             slots=slots,
             problem=problem,
@@ -112,9 +111,8 @@ class LlamaCpp:
             answer = await self._http.json("/tokenize", body)
         except BackendError:
             return None
-        raw = answer.get("tokens")
-        entries = cast(list[Any], raw) if isinstance(raw, list) else []
-        pieces = {_piece(entry) for entry in entries}
+        # A token's piece is a list of bytes where it is not whole characters.
+        pieces = {string(entry.get("piece")).replace("▁<", "<").strip() for entry in tables(answer.get("tokens"))}
         if not any(pieces):
             return None
         return frozenset(token for token in PROBE_TOKENS if token in pieces)
@@ -124,30 +122,27 @@ def read_event(value: Value) -> Step:
     """One event of `/completion`'s stream."""
     if "content" not in value and "stop" not in value:
         raise ProtocolFault("an event is not one of llama.cpp's")
-    raw_text = value.get("content")
-    text = raw_text if isinstance(raw_text, str) else ""
+    text = string(value.get("content"))
     if value.get("stop") is not True:
         return Step(text, usage=_progress(value))
     limited = value.get("stop_type") == "limit" or value.get("stopped_limit") is True
     reason: Reason = "length" if limited else "stop"
-    raw = value.get("timings")
-    timings = cast(Value, raw) if isinstance(raw, dict) else {}
-    prefilled, cached = _integer(timings.get("prompt_n")), _integer(timings.get("cache_n"))
-    whole = _integer(value.get("tokens_evaluated"))
+    timings = table(value.get("timings"))
+    prefilled, cached = integer(timings.get("prompt_n")), integer(timings.get("cache_n"))
+    whole = integer(value.get("tokens_evaluated"))
     if whole is None and prefilled is not None and cached is not None:
         whole = prefilled + cached
-    usage = Usage(whole, prefilled, _integer(value.get("tokens_predicted")))
+    usage = Usage(whole, prefilled, integer(value.get("tokens_predicted")))
     return Step(text, reason, usage)
 
 
 def _progress(value: Value) -> Usage | None:
     """The figures of an event before the last one."""
-    generated = _integer(value.get("tokens_predicted"))
-    raw = value.get("prompt_progress")
-    if not isinstance(raw, dict):
+    generated = integer(value.get("tokens_predicted"))
+    progress = table(value.get("prompt_progress"))
+    if not progress:
         return None if generated is None else Usage(generated_tokens=generated)
-    progress = cast(Value, raw)
-    whole, cached = _integer(progress.get("total")), _integer(progress.get("cache"))
+    whole, cached = integer(progress.get("total")), integer(progress.get("cache"))
     prefilled = whole - cached if whole is not None and cached is not None else None
     return Usage(whole, prefilled, generated)
 
@@ -171,16 +166,6 @@ def choose_dialect(fim: str, found: str, vocabulary: frozenset[str] | None) -> t
             f'Set fim = "{found}".' if found else 'Set fim = "auto", or use a model of that family.',
         )
     return fim, "", ""
-
-
-def _piece(entry: object) -> str:
-    """A token's text; "" where the server gives bytes or no text."""
-    piece = cast(Value, entry).get("piece") if isinstance(entry, dict) else None
-    return piece.replace("▁<", "<").strip() if isinstance(piece, str) else ""
-
-
-def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _hints(label: str) -> Hints:

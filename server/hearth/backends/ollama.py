@@ -8,13 +8,12 @@ disconnects while a model loads aborts the load, so no request of a user ever do
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, cast
 
 from hearth.backends.base import Delta, Finish, Generate, Probe, Usage
 from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
 from hearth.backends.llamacpp import choose_dialect
 from hearth.backends.reading import Reason, Step
-from hearth.backends.wire import Value
+from hearth.backends.wire import Value, integer, string, table, tables
 from hearth.core.dialect import detect
 from hearth.errors import BackendError, ModelLoading, ModelMissing, ProtocolFault
 from hearth.settings import BackendSettings
@@ -64,7 +63,7 @@ class Ollama:
             return failed_probe("ollama", self.url, failure, SERVER)
         self._model = model
         self._context_tokens = min(self._settings.context_tokens, _trained(shown) or self._settings.context_tokens)
-        found = detect(model, None, str(shown.get("template") or ""))
+        found = detect(model, None, string(shown.get("template")))
         dialect, problem, remedy = choose_dialect(self._settings.fim, found, None)
         return Probe(
             "ollama",
@@ -128,16 +127,13 @@ class Ollama:
         if asyncio.get_running_loop().time() < self._loaded_until:
             return
         if self._load is None or self._load.done():
-            models = (await self._http.json("/api/ps")).get("models")
-            if any(self._fits(entry) for entry in cast(list[Any], models or [])):
+            running = tables((await self._http.json("/api/ps")).get("models"))
+            if any(self._fits(entry) for entry in running):
                 return
             self._load = asyncio.create_task(self._load_model(), name="ollama load")
         raise ModelLoading(f"{self._http.hints.label} is loading {self._model}", self._http.hints.loading)
 
-    def _fits(self, entry: Any) -> bool:
-        if not isinstance(entry, dict):
-            return False
-        running = cast(Value, entry)
+    def _fits(self, running: Value) -> bool:
         # Loaded with another context it would be loaded again by our request.
         same = running.get("context_length") in (None, 0, self._context_tokens)
         return same and self._model in (running.get("name"), running.get("model"))
@@ -162,29 +158,23 @@ def read_event(value: Value) -> Step:
     """One line of `/api/generate`'s stream."""
     if "response" not in value and "done" not in value:
         raise ProtocolFault("a line is not one of Ollama's")
-    raw = value.get("response")
-    text = raw if isinstance(raw, str) else ""
+    text = string(value.get("response"))
     if value.get("done") is not True:
         return Step(text)
     reason: Reason = "length" if value.get("done_reason") == "length" else "stop"
-    counted, generated = value.get("prompt_eval_count"), value.get("eval_count")
-    usage = Usage(
-        prompt_tokens=counted if isinstance(counted, int) else None,
-        generated_tokens=generated if isinstance(generated, int) else None,
-    )
+    # The count contains what came from the cache, so the part that was evaluated now is not known.
+    usage = Usage(integer(value.get("prompt_eval_count")), None, integer(value.get("eval_count")))
     return Step(text, reason, usage)
 
 
 def _names(listing: Value) -> list[str]:
-    entries = cast(list[Any], listing.get("models") or [])
-    return [str(cast(Value, entry).get("name") or "") for entry in entries if isinstance(entry, dict)]
+    return [name for entry in tables(listing.get("models")) if (name := string(entry.get("name")))]
 
 
 def _trained(shown: Value) -> int | None:
     """The context that the model was trained with, from `model_info`."""
-    info = shown.get("model_info")
-    table = cast(Value, info) if isinstance(info, dict) else {}
-    return next((v for k, v in table.items() if k.endswith(".context_length") and isinstance(v, int)), None)
+    info = table(shown.get("model_info"))
+    return next((integer(value) for key, value in info.items() if key.endswith(".context_length")), None)
 
 
 def _hints(url: str, model: str) -> Hints:

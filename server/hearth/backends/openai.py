@@ -6,13 +6,12 @@ stop strings: they get the first four, and the rest is watched here.
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any, cast
 
 from hearth.backends.base import Delta, Finish, Generate, Probe, Usage
 from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
 from hearth.backends.llamacpp import choose_dialect
 from hearth.backends.reading import Reason, Step
-from hearth.backends.wire import Value
+from hearth.backends.wire import Value, integer, string, table, tables
 from hearth.core.dialect import detect
 from hearth.errors import BackendError, ModelMissing, ProtocolFault, ServerFault, Unauthorised
 from hearth.settings import BackendSettings
@@ -115,19 +114,19 @@ class OpenAi:
         if "tabbyapi" in str(service.get("software") or service).lower():
             return await self._tabby()
         models = await self._http.json("/v1/models")
-        entries = [cast(Value, e) for e in cast(list[Any], models.get("data") or []) if isinstance(e, dict)]
+        entries = tables(models.get("data"))
         if models.get("object") != "list" and not entries:
             raise ProtocolFault(f"{self._http.hints.label} does not list models", self._http.hints.wrong)
-        owner = str(entries[0].get("owned_by") or "").lower() if entries else ""
+        owner = string(entries[0].get("owned_by")).lower() if entries else ""
         if owner == "llamacpp":
-            meta = cast(Value, self._pick(entries).get("meta") or {})
-            return _Found("llama.cpp", self._id(entries), _integer(meta.get("n_ctx")))
+            meta = table(self._pick(entries).get("meta"))
+            return _Found("llama.cpp", self._id(entries), integer(meta.get("n_ctx")))
         if owner == "vllm" or "version" in await self._try("/version"):
-            return _Found("vLLM", self._id(entries), _integer(self._pick(entries).get("max_model_len")))
+            return _Found("vLLM", self._id(entries), integer(self._pick(entries).get("max_model_len")))
         studio = await self._try("/api/v1/models")
         if isinstance(studio.get("models"), list):
-            return self._studio(cast(list[Any], studio["models"]))
-        return _Found("", self._id(entries), _integer(self._pick(entries).get("max_model_len")))
+            return self._studio(tables(studio["models"]))
+        return _Found("", self._id(entries), integer(self._pick(entries).get("max_model_len")))
 
     async def _tabby(self) -> _Found:
         """TabbyAPI: its one loaded model is at `/v1/model`, which needs the key."""
@@ -137,23 +136,22 @@ class OpenAi:
             raise
         except BackendError:
             return _Found("TabbyAPI", self._settings.model, None)
-        parameters = cast(Value, model.get("parameters") or {})
-        return _Found("TabbyAPI", str(model.get("id") or ""), _integer(parameters.get("max_seq_len")))
+        parameters = table(model.get("parameters"))
+        return _Found("TabbyAPI", string(model.get("id")), integer(parameters.get("max_seq_len")))
 
-    def _studio(self, models: list[Any]) -> _Found:
+    def _studio(self, models: list[Value]) -> _Found:
         """LM Studio: the configured model, else a loaded one; embedding models do not count."""
-        able = [cast(Value, m) for m in models if isinstance(m, dict) and cast(Value, m).get("type") != "embedding"]
+        able = [model for model in models if model.get("type") != "embedding"]
         wanted = self._settings.model
         for model in able:
-            key = str(model.get("key") or "")
-            loaded = [cast(Value, i) for i in cast(list[Any], model.get("loaded_instances") or [])]
-            if wanted and wanted not in (key, *(str(i.get("id")) for i in loaded)):
+            key, loaded = string(model.get("key")), tables(model.get("loaded_instances"))
+            if wanted and wanted not in (key, *(string(instance.get("id")) for instance in loaded)):
                 continue
             if loaded:
-                settings = cast(Value, loaded[0].get("config") or {})
-                return _Found("LM Studio", str(loaded[0].get("id") or key), _integer(settings.get("context_length")))
+                settings = table(loaded[0].get("config"))
+                return _Found("LM Studio", string(loaded[0].get("id")) or key, integer(settings.get("context_length")))
             if wanted:
-                return _Found("LM Studio", wanted, _integer(model.get("max_context_length")))
+                return _Found("LM Studio", wanted, integer(model.get("max_context_length")))
         if wanted:
             raise ModelMissing(f"LM Studio does not have the model {wanted}", f"Run: lms get {wanted}")
         raise ModelMissing("LM Studio has no model loaded", "Load a code model in LM Studio's developer view.")
@@ -164,12 +162,13 @@ class OpenAi:
         if not wanted or not entries:
             return entries[0] if entries else {}
         for entry in entries:
-            if entry.get("id") == wanted or wanted in cast(list[Any], entry.get("aliases") or []):
+            aliases = entry.get("aliases")
+            if entry.get("id") == wanted or (isinstance(aliases, list) and wanted in aliases):
                 return entry
         raise ModelMissing(f"{self._http.hints.label} does not have the model {wanted}", self._http.hints.pull)
 
     def _id(self, entries: list[Value]) -> str:
-        return self._settings.model or str(self._pick(entries).get("id") or "")
+        return self._settings.model or string(self._pick(entries).get("id"))
 
     async def _try(self, path: str) -> Value:
         """The JSON object at `path`, {} if there is none: for what only some servers have."""
@@ -181,20 +180,17 @@ class OpenAi:
 
 def read_event(value: Value) -> Step:
     """One event of `/v1/completions`' stream."""
-    raw_usage = value.get("usage")
-    usage = _usage(cast(Value, raw_usage)) if isinstance(raw_usage, dict) else None
+    usage = _usage(table(value.get("usage"))) if value.get("usage") else None
     if "choices" not in value and usage is None:
         raise ProtocolFault("an event is not one of a completion's")
-    choices = value.get("choices")
-    first = cast(list[Any], choices)[0] if isinstance(choices, list) and choices else None
-    if not isinstance(first, dict):
+    choices = tables(value.get("choices"))
+    if not choices:
         return Step(usage=usage)
-    choice = cast(Value, first)
-    text, finish = choice.get("text"), choice.get("finish_reason")
-    if finish in BROKEN_REASONS:
+    finish = choices[0].get("finish_reason")
+    if string(finish) in BROKEN_REASONS:
         raise ServerFault(f"the server broke the answer off ({finish})", "Look at the server's log.")
     reason = REASONS.get(str(finish), "stop") if finish else None
-    return Step(text if isinstance(text, str) else "", reason, usage)
+    return Step(string(choices[0].get("text")), reason, usage)
 
 
 def is_models_list(value: Value) -> bool:
@@ -203,12 +199,7 @@ def is_models_list(value: Value) -> bool:
 
 
 def _usage(raw: Value) -> Usage:
-    prompt = _integer(raw.get("prompt_tokens"))
-    details = raw.get("prompt_tokens_details")
-    cached = _integer(cast(Value, details).get("cached_tokens")) if isinstance(details, dict) else None
+    prompt = integer(raw.get("prompt_tokens"))
+    cached = integer(table(raw.get("prompt_tokens_details")).get("cached_tokens"))
     prefilled = prompt - cached if prompt is not None and cached is not None and cached <= prompt else None
-    return Usage(prompt, prefilled, _integer(raw.get("completion_tokens")))
-
-
-def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return Usage(prompt, prefilled, integer(raw.get("completion_tokens")))

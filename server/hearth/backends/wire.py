@@ -244,10 +244,30 @@ def decode(text: str) -> Value:
         raise ProtocolFault(f"the answer contains {what} where an event should be") from error
     if not isinstance(value, dict):
         raise ProtocolFault("the answer contains JSON that is not an object where an event should be")
-    table = cast(Value, value)
-    if table.get("error"):
-        raise fault_from(table)
-    return table
+    event = cast(Value, value)
+    if event.get("error"):
+        raise fault_from(event)
+    return event
+
+
+def table(value: object) -> Value:
+    """`value` if it is a JSON object, else {}: foreign JSON may have any type anywhere."""
+    return cast(Value, value) if isinstance(value, dict) else {}
+
+
+def tables(value: object) -> list[Value]:
+    """The JSON objects in `value` if it is a list, else []."""
+    return [cast(Value, v) for v in cast(list[object], value) if isinstance(v, dict)] if isinstance(value, list) else []
+
+
+def integer(value: object) -> int | None:
+    """`value` if it is a count, else None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def string(value: object) -> str:
+    """`value` if it is a string, else ""."""
+    return value if isinstance(value, str) else ""
 
 
 def error_text(value: object) -> str:
@@ -255,8 +275,8 @@ def error_text(value: object) -> str:
     for _ in range(4):
         if not isinstance(value, dict):
             break
-        table = cast(Value, value)
-        value = next((table[k] for k in ("error", "message", "detail", "msg") if table.get(k)), "")
+        body = cast(Value, value)
+        value = next((body[k] for k in ("error", "message", "detail", "msg") if body.get(k)), "")
     if isinstance(value, list):
         value = json.dumps(value)
     text = " ".join(clean(str(value or "")).split())
