@@ -122,6 +122,7 @@ const operations = {
   },
   text: ({ selector }) => page.locator(selector).allInnerTexts(),
   shot: ({ path, clip }) => page.screenshot({ path, clip }),
+  resize: ({ width, height }) => page.setViewportSize({ width, height }),
   wait: ({ ms }) => page.waitForTimeout(ms),
   foreign: () => foreign,
 };

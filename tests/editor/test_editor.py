@@ -84,8 +84,9 @@ def test_a_suggestion_is_accepted_with_tab_and_saved(open_workbench: Open, tmp_p
     page("type", text=TYPED)
     shown = page("waitGhost", text="round(amount")
     assert "amount, rate):" in shown
-    page.shot("ghost-text")
-    page.shot("ghost-text-small", x=350, y=34, width=632, height=180)
+    page("resize", width=960, height=400)
+    page("waitGhost", text="round(amount")
+    page.shot("ghost-text-small")
     page("press", key="Tab")
     assert bench.save("main.py", lambda text: "round" in text) == START + ADDED
     assert page("ghost") == ""
