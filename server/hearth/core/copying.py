@@ -6,9 +6,10 @@ so far, and the lines just above as patterns for the one being written. Each pla
 line with its names replaced by the names of the lines here. Equal texts add up their evidence, `copyscore` turns it
 into a probability, and below `CONFIDENCE_MIN` nothing is said.
 
-Further lines follow while the product of their probabilities stays above `CONTINUE_CONFIDENCE_MIN`.
+Further lines follow while they are likely to be right if the first one is: while the product of their probabilities
+stays above `CONTINUE_CONFIDENCE_MIN`.
 
-Measured by scripts/bench/copy.py (docs/benchmarks.md has the figures).
+Measured by scripts/benchmarks/copying.py (docs/benchmarks.md has the figures).
 """
 
 import re
@@ -52,7 +53,7 @@ INDENT_FACTOR = 1.5
 SAME_FILE_FACTOR = 1.7
 SAME_FOLDER_FACTOR = 1.2
 GAP_FACTOR = 1.3
-REWRITTEN_FACTOR = 0.6
+STALE_FACTOR = 0.2  # of a line as it is, where the same line with the names of here is a candidate too
 UNKNOWN_NAME_FACTOR = 0.3
 SIBLING_WEIGHT = 2.0
 
@@ -69,7 +70,7 @@ _CLOSERS = re.compile(r"[\])}>'\"`]*[:;,{]?")
 _WORD = re.compile(r"\w")
 # A value that looks like a key, or a string given to something called a password: never copied to another place.
 _SECRET = re.compile(
-    r"(?i:passw(?:or)?d|secret|api_?key|access_?key|private_?key|auth_?token)\w*['\"]?\s*[:=]\s*['\"][^'\"]{6,}"
+    r"(?i:passw(?:or)?d|secret|api_?key|access_?key|private_?key|auth_?token)\w*['\"]?(?:\s*:\s*\w+)?\s*[:=]\s*['\"][^'\"]{6,}"
     r"|(?=[A-Za-z0-9+/_\-]*\d)(?=[A-Za-z0-9+/_\-]*[A-Z])(?=[A-Za-z0-9+/_\-]*[a-z])[A-Za-z0-9+/_\-]{32,}"
     r"|\b[0-9a-fA-F]{32,}\b|-----BEGIN "
 )
@@ -216,7 +217,7 @@ class CopyModel:
         if cursor is None or found is None or found[1] < confidence_min:
             return None
         first, confidence = found
-        text, lines = self._continue(cursor, first.text, confidence, lines_max)
+        text, lines = self._continue(cursor, first.text, lines_max)
         owner = self._by_number.get(self._index.owner[first.slot])
         return CopyPrediction(text, confidence, lines, owner.path if owner else "")
 
@@ -250,21 +251,22 @@ class CopyModel:
         found = max(scored, key=lambda pair: pair[1], default=None)
         return None if found is None or _SECRET.search(c.typed + found[0].text) else found
 
-    def _continue(self, c: _Cursor, text: str, confidence: float, lines_max: int) -> tuple[str, int]:
+    def _continue(self, c: _Cursor, text: str, lines_max: int) -> tuple[str, int]:
         """`text` and the lines that follow it while the evidence holds, and how many lines that is."""
         if c.after:
             return text, 1
         parts = [text]
         newest = (c.indent or "") + c.typed + text
         base = _columns(newest)
+        held = 1.0
         while len(parts) < lines_max:
             c = self._next_cursor(c, newest)
             found = self._best(c)
             if found is None:
                 break
-            confidence *= found[1]
+            held *= found[1]
             newest = found[0].text
-            if confidence < CONTINUE_CONFIDENCE_MIN or _columns(newest) < base:
+            if held < CONTINUE_CONFIDENCE_MIN or _columns(newest) < base:
                 break
             parts.append(newest)
         return "\n".join(parts), len(parts)
@@ -319,9 +321,8 @@ class CopyModel:
     def _key_above(self, c: _Cursor) -> None:
         for raw in c.raw_above:
             body = raw.strip()
-            short = len(body) <= lineindex.LINE_CHARS_MAX
-            c.literal.append(line_key(body) if short else 0)
-            c.shapes.append(self._index.shape_key(body) if short else 0)
+            c.literal.append(line_key(body))
+            c.shapes.append(self._index.shape_key(body))
 
     def _places(self, c: _Cursor) -> Iterable[int]:
         """Slots of lines that may be what comes, best keys first."""
@@ -360,11 +361,12 @@ class CopyModel:
                 continue
             place = _Place(slot, literal, len(alike), indent is not None and level)
             front = indent if c.indent is None and indent is not None else ""
-            if body.startswith(c.typed):
-                self._note(found, c, place, front + body[len(c.typed) :])
+            better = False
             if literal < len(alike) and rewritten < REWRITTEN_MAX:
                 rewritten += 1
-                self._note_rewritten(found, c, place, body, alike, front)
+                better = self._note_rewritten(found, c, place, body, alike, front)
+            if body.startswith(c.typed):
+                self._note(found, c, place, front + body[len(c.typed) :], factor=STALE_FACTOR if better else 1.0)
         if len(c.typed_tokens) >= 2:
             self._note_siblings(found, c)
         return found
@@ -384,19 +386,22 @@ class CopyModel:
 
     def _note_rewritten(
         self, found: dict[str, Evidence], c: _Cursor, place: _Place, body: str, alike: list[int], front: str
-    ) -> None:
+    ) -> bool:
+        """Add the line with the names of here; False if that changes nothing or does not begin as typed."""
         pattern = tokens(body)
         renamed: dict[str, str] = {}
         if not _typed_names(pattern, c.typed_tokens, renamed):
-            return
+            return False
         for i, above in enumerate(alike):
             if i not in c.above_tokens:
                 c.above_tokens[i] = tokens(c.above[i])
             names(tokens(self._index.text[above].strip()), c.above_tokens[i], renamed)
         result = rewrite(pattern, renamed, self._sight(c))
-        if result.replaced and result.text.startswith(c.typed):
-            rest = front + result.text[len(c.typed) :]
-            self._note(found, c, place, rest, replaced=result.replaced, unknown=result.unknown)
+        if not result.replaced or not result.text.startswith(c.typed):
+            return False
+        rest = front + result.text[len(c.typed) :]
+        self._note(found, c, place, rest, replaced=result.replaced, unknown=result.unknown)
+        return True
 
     def _note_siblings(self, found: dict[str, Evidence], c: _Cursor) -> None:
         """Lines just above as patterns of this one: `self.a = a` for `self.b`."""
@@ -454,6 +459,7 @@ class CopyModel:
         *,
         replaced: int = 0,
         unknown: int = 0,
+        factor: float = 1.0,
     ) -> None:
         """Add one place's evidence for `rest` (None: a sibling line)."""
         if not rest.endswith(c.after):
@@ -475,7 +481,7 @@ class CopyModel:
             return
         index, slot = self._index, place.slot
         weight = LITERAL_FACTOR ** min(place.literal, 4) * SHAPE_FACTOR ** min(place.shape, 5)
-        weight *= doubt * (REWRITTEN_FACTOR if replaced else 1.0)
+        weight *= doubt * factor
         e.literal = max(e.literal, place.literal)
         e.shape = max(e.shape, place.shape)
         if place.indent:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from hearth.core.shape import shape, tokens
 
 KEY_MASK = 0xFFFFFFFF
+LONG_LINE_KEY = 1
 LINE_CHARS_MAX = 240
 KEY_LINES = 2
 PREFIX_CHARS = 80
@@ -24,8 +25,8 @@ PREFIXES = ((PREFIX_5, 5), (PREFIX_3, 3), (PREFIX_2, 2))
 
 
 def line_key(text: str) -> int:
-    """Key of one line without its indentation and ending."""
-    return hash(text) & KEY_MASK
+    """Key of one line without its indentation and ending; long lines share one."""
+    return hash(text) & KEY_MASK if len(text) <= LINE_CHARS_MAX else LONG_LINE_KEY
 
 
 def pair_key(family: int, first: int, second: int) -> int:
@@ -93,7 +94,7 @@ class Chains:
 
 @dataclass(slots=True)
 class IndexedFile:
-    """`slots[i]` is the slot of `lines[i]`, 0 where the line is not indexed."""
+    """`slots[i]` is the slot of `lines[i]`, 0 where the line is blank."""
 
     number: int
     path: str
@@ -146,10 +147,7 @@ class LineIndex:
             if not body:
                 blank = True
                 continue
-            if len(body) <= LINE_CHARS_MAX:
-                above = file.slots[i] = self._insert(file, new[i], body, above, blank)
-            else:
-                above = 0
+            above = file.slots[i] = self._insert(file, new[i], body, above, blank)
             blank = False
         below = _first_slot(file.slots, new_end)
         if above:
@@ -158,6 +156,9 @@ class LineIndex:
             self.before[below] = above
 
     def shape_key(self, body: str) -> int:
+        """Key of a line's shape; as `line_key`."""
+        if len(body) > LINE_CHARS_MAX:
+            return LONG_LINE_KEY
         key = self._shape_cache.get(body)
         if key is None:
             if len(self._shape_cache) > SHAPES_CACHED_MAX:
@@ -167,7 +168,8 @@ class LineIndex:
 
     def _insert(self, file: IndexedFile, text: str, body: str, above: int, blank: bool) -> int:
         slot = self._new_slot()
-        self.text[slot] = text
+        long = len(body) > LINE_CHARS_MAX
+        self.text[slot] = text[: len(text) - len(text.lstrip())] if long else text
         self.literal[slot] = line_key(body)
         self.shapes[slot] = self.shape_key(body)
         self.before[slot] = above
@@ -179,6 +181,9 @@ class LineIndex:
         first = self.before[above] if above else 0
         if above:
             self.after[above] = slot
+        if long:
+            # It is there as context for the next lines, but never found.
+            return slot
         l1, s1 = self.literal[above], self.shapes[above]
         kinds[LITERAL_1].add(pair_key(family, 0, l1), slot)
         kinds[SHAPE_1].add(pair_key(family, 1, s1), slot)
@@ -232,15 +237,15 @@ def _same(a: Sequence[str], b: Sequence[str]) -> int:
 
 
 def _last_slot(slots: "array[int]", end: int) -> int:
-    """The nearest indexed line above; a line too long to index ends the context, which a blank one does not."""
-    for i in range(end - 1, max(-1, end - COMPARE_LINES), -1):
+    """The slot of the nearest line above `end` that is not blank."""
+    for i in range(end - 1, -1, -1):
         if slots[i]:
             return slots[i]
     return 0
 
 
 def _first_slot(slots: "array[int]", start: int) -> int:
-    for i in range(start, min(len(slots), start + COMPARE_LINES)):
+    for i in range(start, len(slots)):
         if slots[i]:
             return slots[i]
     return 0

@@ -1,7 +1,7 @@
 """Measure the copy predictor on real packages, and fit its weights.
 
-    .venv/bin/python scripts/bench/copying.py            the tables: precision, coverage, curve, latency, memory
-    .venv/bin/python scripts/bench/copying.py --fit      fit on the training packages, print the weights' table
+    .venv/bin/python scripts/benchmarks/copying.py            the tables: precision, coverage, curve, latency, memory
+    .venv/bin/python scripts/benchmarks/copying.py --fit      fit on the training packages, print the weights' table
 
 Source archives come by name from the package registries into .cache/bench/ (pip download, npm pack), once.
 
@@ -303,7 +303,7 @@ def main() -> None:
     print(curve([Run(kind, spec, with_after=False) for kind, spec in HELD_OUT]))
     print("\nThe training packages, for comparison:\n")
     print(curve([Run(kind, spec) for kind, spec in TRAINING]))
-    print(f"\nRepeat: .venv/bin/python scripts/bench/copying.py (seed {SEED}, {HELD_FILES} held-out files a package)")
+    print(f"\nRepeat: .venv/bin/python scripts/benchmarks/copying.py (seed {SEED}, {HELD_FILES} held-out files a package)")
 
 
 if __name__ == "__main__":
