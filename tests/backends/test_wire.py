@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hearth.backends import llamacpp, ollama, openai
 from hearth.backends.wire import StopWatcher, StreamParser, TextCleaner, WholeBody, clean, error_text, fault_from
 from hearth.errors import BackendError, ContextOverflow, LimitExceeded, ModelLoading, ProtocolFault, ServerFault
 
@@ -203,3 +204,27 @@ def test_whole_body():
     list(body.feed(b'{"error": "boom"}'))
     with pytest.raises(ServerFault, match="boom"):
         list(body.close())
+
+
+KEYS = (
+    "content", "stop", "stop_type", "timings", "cache_n", "prompt_n", "tokens_evaluated", "prompt_progress", "total",
+    "cache", "response", "done", "done_reason", "eval_count", "choices", "text", "finish_reason", "usage",
+    "prompt_tokens", "prompt_tokens_details", "cached_tokens",
+)  # fmt: skip
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 10**12) | st.text(max_size=3) | st.floats(allow_nan=True),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from(KEYS), JSON_VALUES, max_size=6))
+def test_an_event_with_anything_in_it_is_read_or_refused(value):
+    for read in (llamacpp.read_event, ollama.read_event, openai.read_event):
+        try:
+            step = read(value)
+        except BackendError:
+            continue
+        assert isinstance(step.text, str)
+        assert step.reason in (None, "stop", "length", "filter")

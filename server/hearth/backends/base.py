@@ -82,7 +82,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """For logs and doctor: kind and url, e.g. `llamacpp http://127.0.0.1:8080`."""
+        """For logs and doctor, unlike any other's: kind, url and the configured model if there is one."""
         ...
 
     @property

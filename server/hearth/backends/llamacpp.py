@@ -37,7 +37,7 @@ class LlamaCpp:
 
     @property
     def name(self) -> str:
-        return f"{self._kind} {self.url}"
+        return f"{self._kind} {self.url} {self._settings.model}".rstrip()
 
     @property
     def url(self) -> str:

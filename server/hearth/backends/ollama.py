@@ -40,7 +40,7 @@ class Ollama:
 
     @property
     def name(self) -> str:
-        return f"ollama {self.url}"
+        return f"ollama {self.url} {self._settings.model}".rstrip()
 
     @property
     def url(self) -> str:
@@ -85,7 +85,9 @@ class Ollama:
             "prompt": request.prompt,
             "raw": True,
             "stream": True,
+            # An error instead of a prompt that lost its middle; servers before these options ignore them.
             "truncate": False,
+            "shift": False,
             "keep_alive": KEEP_ALIVE,
             "options": {
                 "num_ctx": self._context_tokens,

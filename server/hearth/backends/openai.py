@@ -42,7 +42,7 @@ class OpenAi:
 
     @property
     def name(self) -> str:
-        return f"openai {self.url}"
+        return f"openai {self.url} {self._settings.model}".rstrip()
 
     @property
     def url(self) -> str:
