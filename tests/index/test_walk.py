@@ -1,0 +1,201 @@
+"""Which files are read, on trees built to be nasty."""
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hearth.index import walk
+from hearth.index.walk import IGNORE_FILES, Folder, read_bytes, text_lines
+
+
+def plant(root: Path, files: dict[str, str]) -> Folder:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Folder(root)
+
+
+def found(folder: Folder) -> set[str]:
+    return {path for path in folder.walk() if path is not None}
+
+
+def test_every_kind_of_ignore_file_counts_by_itself(tmp_path: Path) -> None:
+    files = {name: f"from_{name[1:]}.py\n!*.py\nfrom_{name[1:]}.py\n" for name in IGNORE_FILES}
+    canaries = {f"deep/from_{name[1:]}.py": "canary" for name in IGNORE_FILES}
+    folder = plant(tmp_path, {**files, **canaries, "kept.py": "x"})
+    assert found(folder) == {"kept.py", *IGNORE_FILES}
+    assert not any(folder.allows(path) for path in canaries)
+
+
+@pytest.mark.parametrize(
+    ("rules", "ignored", "kept"),
+    [
+        ({".gitignore": "*.log.py"}, ["a.log.py", "d/a.log.py"], ["a.py"]),
+        ({".gitignore": "/top.py"}, ["top.py"], ["d/top.py"]),
+        ({".gitignore": "gen/"}, ["gen/a.py", "d/gen/b.py"], ["gen.py"]),
+        ({".gitignore": "*.py\n!keep.py"}, ["a.py"], ["keep.py"]),
+        ({"d/.gitignore": "a.py"}, ["d/a.py", "d/e/a.py"], ["a.py"]),
+        ({".gitignore": "a.py", "d/.gitignore": "!a.py"}, ["a.py"], ["d/a.py"]),
+        # Another kind of file cannot allow what one forbids.
+        ({".gitignore": "a.py", "d/.aiignore": "!a.py"}, ["a.py", "d/a.py"], []),
+        # What lies in an ignored folder cannot be allowed again.
+        ({".gitignore": "gen/\n!gen/a.py"}, ["gen/a.py"], []),
+        ({".gitignore": "\ufeff# a comment\r\nb.py\r\n"}, [], ["a.py"]),
+        ({".gitignore": "a*b*c*d*e*f.py"}, ["axbxcxdxexf.py", "axbxcx.py"], ["ab.py"]),
+        ({".gitignore": "!" + "*a" * 50 + "\nx.py"}, ["x.py"], ["y.py"]),
+        ({".gitignore": "[\n\\\n!\n***\n"}, [], []),
+    ],
+)
+def test_ignore_rules(tmp_path: Path, rules: dict[str, str], ignored: list[str], kept: list[str]) -> None:
+    folder = plant(tmp_path, {**rules, **dict.fromkeys([*ignored, *kept], "x")})
+    seen = found(folder)
+    for path in ignored:
+        assert path not in seen
+        assert not folder.allows(path)
+    for path in kept:
+        assert path in seen
+        assert folder.allows(path)
+
+
+def test_matches_git_on_the_same_tree(tmp_path: Path) -> None:
+    """git itself is the oracle for .gitignore."""
+    rules = {
+        ".gitignore": "*.tmp.py\n/a/*\n!/a/keep/\n**/deep/x.py\nfoo/bar\n[ab]c.py\n\\#hash.py\nsp ace.py\n",
+        "a/keep/.gitignore": "no.py\n",
+        "b/.gitignore": "/only.py\n!z.tmp.py\n",
+    }
+    files = [
+        "1.tmp.py", "a/lost.py", "a/keep/yes.py", "a/keep/no.py", "q/deep/x.py", "deep/x.py", "foo/bar/z.py",
+        "x/foo/bar/z.py", "ac.py", "cc.py", "#hash.py", "sp ace.py", "b/only.py", "b/c/only.py",
+        "b/z.tmp.py", "b/c/z.tmp.py",
+    ]  # fmt: skip
+    folder = plant(tmp_path, {**rules, **dict.fromkeys(files, "x")})
+    git = ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.excludesFile=/dev/null", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    listed = subprocess.run(
+        [*git, "ls-files", "-z", "--others", "--exclude-standard"], check=True, capture_output=True, text=True
+    )
+    assert found(folder) == set(listed.stdout.split("\0")) - {""}
+
+
+def test_secrets_and_built_in_folders_are_never_entered(tmp_path: Path) -> None:
+    canaries = [
+        ".env", ".env.local", "app/.ENV", "id_rsa", "k/server.key", "credentials.json", ".aws/config", ".git/config",
+        "node_modules/x/i.js", "Node_Modules/x/i.js", ".venv/lib/a.py", "dist/a.js", "a.min.js", "package-lock.json",
+        "my-env/lib/b.py", "x.egg-info/PKG",
+    ]  # fmt: skip
+    rules = {".gitignore": "!.env\n!id_rsa\n!node_modules\n!**/*\n"}
+    folder = plant(tmp_path, {**dict.fromkeys([*canaries, "my-env/pyvenv.cfg", "ok.py"], "x"), **rules})
+    assert found(folder) == {"ok.py", ".gitignore"}
+    assert not any(folder.allows(path) for path in canaries)
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    inside = tmp_path / "ws"
+    folder = plant(inside, {"a.py": "x", "sub/b.py": "x"})
+    plant(outside, {"canary.py": "x"})
+    plant(tmp_path / "ws-evil", {"canary.py": "x"})
+    (inside / "loop").symlink_to(inside)
+    (inside / "sub/up").symlink_to("..")
+    (inside / "link.py").symlink_to(outside / "canary.py")
+    (inside / "there").symlink_to(outside)
+    (inside / "self").symlink_to("self")
+    os.mkfifo(inside / "pipe.py")
+    assert found(folder) == {"a.py", "sub/b.py"}
+    assert folder.relative(str(inside / "sub/b.py")) == "sub/b.py"
+    for path in ("link.py", "there/canary.py", "loop/a.py", "../outside/canary.py", "../ws-evil/canary.py"):
+        assert folder.relative(str(inside / path)) is None
+    assert read_bytes(inside / "link.py") is None
+    assert read_bytes(inside / "pipe.py") is None
+    assert read_bytes(inside) is None
+    assert read_bytes(inside / "gone.py") is None
+    assert read_bytes(inside / "nul\0.py") is None
+
+
+def test_a_folder_reached_through_a_link_is_still_the_folder(tmp_path: Path) -> None:
+    plant(tmp_path / "real", {"a.py": "x"})
+    (tmp_path / "alias").symlink_to("real")
+    folder = Folder(Path(os.path.realpath(tmp_path / "alias")))
+    assert folder.relative(str(tmp_path / "real/a.py")) == "a.py"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_folders_are_passed_over(tmp_path: Path) -> None:
+    folder = plant(tmp_path, {"a.py": "x", "closed/b.py": "x", "z/c.py": "x"})
+    (tmp_path / "closed").chmod(0)
+    try:
+        assert found(folder) == {"a.py", "z/c.py"}
+    finally:
+        (tmp_path / "closed").chmod(stat.S_IRWXU)
+
+
+def test_folders_that_vanish_during_the_walk(tmp_path: Path) -> None:
+    folder = plant(tmp_path, {f"d{n}/a.py": "x" for n in range(5)})
+    seen: set[str] = set()
+    for path in folder.walk():
+        if path is not None:
+            seen.add(path)
+            for n in range(5):
+                (tmp_path / f"d{n}/a.py").unlink(missing_ok=True)
+                if (tmp_path / f"d{n}").exists():
+                    (tmp_path / f"d{n}").rmdir()
+    assert len(seen) == 1
+    assert found(Folder(tmp_path / "never")) == set()
+
+
+def test_names_in_no_encoding_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x")
+    with open(os.fsencode(tmp_path) + b"/\xff\xfe.py", "w") as stream:
+        stream.write("x")
+    assert found(Folder(tmp_path)) == {"a.py"}
+
+
+def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = plant(tmp_path, {f"{n:03}.py": "x" for n in range(300)} | {"/".join("d" * 12) + "/deep.py": "x"})
+    assert len(found(folder)) == 301
+    assert sum(path is None for path in folder.walk()) > 300 // walk.ENTRIES_PER_BREATH
+    monkeypatch.setattr(walk, "ENTRIES_MAX", 100)
+    assert len(found(folder)) <= 100
+    monkeypatch.setattr(walk, "ENTRIES_MAX", 1000)
+    monkeypatch.setattr(walk, "DEPTH_MAX", 5)
+    assert len(found(folder)) == 300
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"a\r\nb\rc\nd", ["a", "b", "c", "d"]),
+        ("\ufeffa = 'é'\n".encode(), ["a = 'é'", ""]),
+        ("a\u2028b\x0cc\n".encode(), ["a\u2028b\x0cc", ""]),
+        ("naïve\n".encode("latin-1"), ["naïve", ""]),
+        ("a\nb".encode("utf-16"), ["a", "b"]),
+        (b"\xff\xfea", None),
+        (b"PK\x03\x04\x00\x00", None),
+        (bytes(range(1, 256)) * 4, None),
+        (b"# @generated by a tool\nx = 1\n", None),
+        (b"// Code generated by protoc. DO NOT EDIT.\n", None),
+        (b"x" * 30_000, None),
+        (b"\n".join([b"y" * 300] * 50), None),
+        (b"", [""]),
+    ],
+)
+def test_text_or_not(data: bytes, lines: list[str] | None) -> None:
+    assert text_lines(data) == lines
+
+
+def test_large_files_are_not_read(tmp_path: Path) -> None:
+    huge = tmp_path / "bundle.js"
+    with huge.open("wb") as stream:
+        stream.truncate(50_000_000)
+    assert read_bytes(huge) is None
+    exact = tmp_path / "exact.js"
+    exact.write_bytes(b"x" * walk.FILE_BYTES_MAX)
+    assert read_bytes(exact) == b"x" * walk.FILE_BYTES_MAX
+    with exact.open("ab") as stream:
+        stream.write(b"x")
+    assert read_bytes(exact) is None
