@@ -13,6 +13,7 @@ from lsp_client import frame, start, write_settings
 SEED = 20_250
 MESSAGES = 10_000
 ALIVE_EVERY = 500
+INTERNAL_ERROR = -32603
 
 METHODS = (
     "initialize", "initialized", "textDocument/didOpen", "textDocument/didChange", "textDocument/didClose",
@@ -234,6 +235,10 @@ async def test_fuzzed_messages(tmp_path: Path, seed: int):
         assert await client.request("hearth/status")
         await client.until(lambda: len(client.answers) >= len(client.asked), "every id is answered")
         assert len(client.asked) > MESSAGES / 3
+        faults = [reply for reply in client.answers.values() if reply.get("error", {}).get("code") == INTERNAL_ERROR]
+        assert not faults, faults[0]
+        log = (tmp_path / "data" / "logs" / "serve.log").read_text("utf-8")
+        assert "Traceback" not in log, log[log.index("Traceback") :][:2_000]
         assert len(set(client.shown()) - TOGGLED) <= 1
         assert await client.stop() == 0
     finally:

@@ -341,19 +341,17 @@ def serve(tcp_port: int | None = None) -> int:
     # What is loaded by now stays: the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    code = asyncio.run(_serve(log_path, stdio, tcp_port or 0))
+    return asyncio.run(_serve(log_path, stdio, tcp_port or 0))
+
+
+async def _serve(log_path: Path, stdio: tuple[int, int] | None, port: int) -> int:
+    server = create(log_path)
+    code = await serve_one(port, server.talk) if stdio is None else await server.talk(StdioChannel(*stdio))
     # Nothing that still hangs, a thread or a library's clean-up, may keep the process alive.
     watchdog = threading.Timer(EXIT_GRACE_S, os._exit, (code,))
     watchdog.daemon = True
     watchdog.start()
     return code
-
-
-async def _serve(log_path: Path, stdio: tuple[int, int] | None, port: int) -> int:
-    server = create(log_path)
-    if stdio is None:
-        return await serve_one(port, server.talk)
-    return await server.talk(StdioChannel(*stdio))
 
 
 async def _event_within(event: asyncio.Event, seconds: float) -> None:

@@ -320,7 +320,7 @@ async def parent_gone(pid: int) -> None:
         else:
             await _readable(descriptor)
             return
-    while _alive(pid):  # noqa: ASYNC110 - another process sets no event of ours
+    while _alive(pid):
         await asyncio.sleep(PARENT_POLL_S)
 
 
