@@ -49,7 +49,7 @@ CONFINED = {
     "litellm": {"courier"},
 }
 # What of `backends` is shared machinery; every other module there is one concrete backend.
-SHARED_BACKENDS = {"base", "http", "reading", "wire", "discover", "discovery", "probe"}
+SHARED_BACKENDS = {"base", "http", "reading", "wire"}
 FORBIDDEN_FILES = {"utils.py", "util.py", "helpers.py", "misc.py"}
 HOSTS = re.compile(r"registry\.npm|npmjs\.org|pypi\.org|pythonhosted\.org|deb\.debian|archive\.ubuntu")
 

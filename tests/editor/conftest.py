@@ -1,7 +1,7 @@
 """Fixtures of the tests that drive the real editor. `scripts/test` brings what they need."""
 
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import harness
 import provision
 
-Open = Callable[..., harness.Workbench]
 FAILED = pytest.StashKey[bool]()
 
 
@@ -35,7 +34,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture
-def open_workbench(request: pytest.FixtureRequest, tmp_path: Path, extensions: Path) -> Iterator[Open]:
+def open_workbench(request: pytest.FixtureRequest, tmp_path: Path, extensions: Path) -> Iterator[harness.Open]:
     """`open_workbench(files, **options)`: a workbench that lives as long as the test."""
     with ExitStack() as stack:
 

@@ -1,8 +1,6 @@
 """A fresh workbench for each test, and a browser that uses it the way a person does."""
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -100,6 +98,10 @@ class Workbench:
         self.page("press", key="Control+s")
         wait_for(lambda: done(self.read(name)), "the saved file", required=False)
         return self.read(name)
+
+
+Open = Callable[..., Workbench]
+"""The fixture `open_workbench`: files, and the options of `workbench`."""
 
 
 def wait_for(done: Callable[[], Any], what: str, timeout_s: float = 30.0, *, required: bool = True) -> Any:
@@ -229,6 +231,3 @@ def missing() -> str:
     absent = [name for name, path in wanted.items() if not path.exists()]
     absent += [] if provision.chromium() else ["Chromium"]
     return ", ".join(absent)
-
-
-__all__ = ["SHOTS", "STATUS_ITEM", "TOAST", "Page", "Workbench", "install", "missing", "os", "shutil", "wait_for"]

@@ -10,7 +10,7 @@ from typing import Any
 import harness
 import provision
 import pytest
-from conftest import Open
+from harness import Open
 
 pytestmark = pytest.mark.editor
 
