@@ -1,6 +1,6 @@
 """Measure the language server: start, memory, imports, and what a keystroke costs.
 
-    .venv/bin/python scripts/bench/lsp.py
+    .venv/bin/python scripts/benchmarks/lsp.py
 
 Start and memory are those of a real process, byte-compiled as an installed one is. A keystroke is timed in this
 process with the real server, engine and session around it: from the bytes of one `didChange` to the moment when the
