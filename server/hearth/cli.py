@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("serve", help="the language server, on stdio")
     command.add_argument("--tcp", type=int, metavar="PORT", help="listen on 127.0.0.1:PORT instead, for debugging")
-    command.set_defaults(run=lambda o: serve(tcp_port=o.tcp))
+    command.set_defaults(run=_serve)
 
     command = commands.add_parser("complete", help="one completion at a position of a file")
     command.add_argument("file", type=Path)
@@ -63,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_doctor)
     return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    return serve(tcp_port=options.tcp)
 
 
 def _settings() -> Settings:

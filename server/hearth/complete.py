@@ -21,7 +21,6 @@ from hearth.core.gate import Extent, gate
 from hearth.core.prompt import Anchor, anchor_at, lf, rendered, tail_of
 from hearth.core.scan import CLOSERS
 from hearth.core.text import Position, Range, Snapshot
-from hearth.errors import HearthError
 from hearth.flight import Flight
 from hearth.gateway import Gateway, Target
 from hearth.gather import WINDOW_CHARS_MAX, Spot, spot_at, with_selected
@@ -35,7 +34,10 @@ FIRST_LINES_AFTER_S = 0.4
 PROBING_WAIT_S = 0.3
 TOKENS_PER_LINE = 20
 TOKENS_MAX = 256
+SERVERS_TRIED_MAX = 2
 ANCHORS_MAX = 8
+CONTEXT_TOKENS_ASSUMED = 4_096
+"""For a server that does not say how much its model takes."""
 TRACE_MAX = 30
 ACCEPTED_KEPT_MAX = 200
 EMPTY_PLACES_MAX = 64
@@ -107,6 +109,7 @@ class Completer:
         self._flight_spot: Spot | None = None
         self._anchors: dict[str, Anchor] = {}
         self._nothing: dict[Place, str] = {}
+        self._turn = 0
         self._ids = itertools.count(1)
 
     async def complete(
@@ -170,17 +173,13 @@ class Completer:
             return Outcome((), "none", reason)
         if (flight := self._flight) and not flight.over and flight.agrees(spot.place):
             self.counts.joined += 1
-        else:
-            target = await self._target()
-            if target is None:
-                return await self._from_workspace(spot, decision.extent, selected)
-            flight = self._take_off(spot, decision.extent, target)
-        await self._arrive(flight, spot, started)
-        if flight.error and not flight.pieces and (other := self._gateway.target("complete")):
-            flight = self._take_off(spot, decision.extent, other)
             await self._arrive(flight, spot, started)
+        else:
+            flight = await self._ask(spot, decision.extent, started)
+        if flight is None:
+            return await self._from_workspace(spot, decision.extent, selected, self._gateway.why_no_target("complete"))
         if flight.error:
-            return await self._from_workspace(spot, decision.extent, selected, flight.error)
+            return await self._from_workspace(spot, decision.extent, selected, flight.error.message)
         return self._landed(flight, spot, selected)
 
     def _switched_off(self, snapshot: Snapshot) -> str:
@@ -199,13 +198,41 @@ class Completer:
                 return None
         return self._gateway.target("complete")
 
-    def _take_off(self, spot: Spot, extent: Extent, target: Target) -> Flight:
-        """Start a generation; the one on its way, if any, disagrees and is ended first."""
-        if self._flight and not self._flight.over:
-            self._flight.cancel()
-        self.counts.model_calls += 1
+    async def _ask(self, spot: Spot, extent: Extent, started: float) -> Flight | None:
+        """A generation for this place, waited for as long as a request may take; None if no model is ready.
+
+        A server that fails before its first word is passed over for the next one.
+        """
+        flight: Flight | None = None
+        for _ in range(SERVERS_TRIED_MAX):
+            target = await self._target()
+            if target is None:
+                return None
+            flight = await self._take_off(spot, extent, target, started)
+            await self._arrive(flight, spot, started)
+            if not flight.error or flight.pieces:
+                return flight
+        return flight
+
+    async def _take_off(self, spot: Spot, extent: Extent, target: Target, started: float) -> Flight:
+        """Start a generation, after the one on its way, which disagrees, is ended.
+
+        At most one request runs on the server and the newest waits here. Where a newer one came meanwhile, or time is
+        up, the old flight is returned as it is: it has nothing for this place.
+        """
         tokens = min(TOKENS_MAX, self.settings.max_lines * TOKENS_PER_LINE)
-        prompt = self._prompt(spot, target, tokens)
+        anchor = self._anchor(spot, target, tokens)
+        self._turn += 1
+        turn = self._turn
+        if (old := self._flight) and not old.over:
+            if old.head == anchor.head:
+                old.abandon()
+                ended = await old.ended(started + ANSWER_DEADLINE_S - time.perf_counter())
+                if turn != self._turn or not ended:
+                    return old
+            else:
+                old.cancel()
+        self.counts.model_calls += 1
         site = Site(
             language=spot.snapshot.language,
             line_before=spot.line_before,
@@ -216,28 +243,29 @@ class Completer:
             max_lines=self.settings.max_lines,
             leaks=target.dialect.tokens,
         )
-        request = Generate(prompt=prompt, max_tokens=tokens, stop=target.dialect.stops)
-        events = self._gateway.stream(target, request)
-        self._flight_spot = spot
+        tail = tail_of(anchor, spot.snapshot, spot.position)
+        prompt = rendered(anchor, lf(spot.line_before) if tail is None else tail)
+        events = self._gateway.stream(target, Generate(prompt, tokens, target.dialect.stops))
         name, model = target.backend.name, target.probe.model
-        self._flight = Flight(spot.place, Trimmer(site), name, model, events, self._flew)
+        self._flight_spot = spot
+        self._flight = Flight(spot.place, anchor.head, Trimmer(site), name, model, events, self._flew)
         return self._flight
 
-    def _prompt(self, spot: Spot, target: Target, max_tokens: int) -> str:
+    def _anchor(self, spot: Spot, target: Target, max_tokens: int) -> Anchor:
+        """The document's frozen prompt, or a new one where that no longer fits."""
         uri = spot.snapshot.uri
         anchor = self._anchors.get(uri)
-        if anchor and anchor.dialect == target.dialect:
-            tail = tail_of(anchor, spot.snapshot, spot.position)
-            if tail is not None:
-                return rendered(anchor, tail)
-        room = (target.probe.context_tokens or 4096) - max_tokens
+        fits = anchor and anchor.dialect == target.dialect
+        if anchor and fits and tail_of(anchor, spot.snapshot, spot.position) is not None:
+            return anchor
+        room = (target.probe.context_tokens or CONTEXT_TOKENS_ASSUMED) - max_tokens
         repo, path = self._names(uri)
         anchor = anchor_at(spot.snapshot, spot.position, target.dialect, path=path, repo=repo, prompt_tokens_max=room)
         self._anchors.pop(uri, None)
         self._anchors[uri] = anchor
         if len(self._anchors) > ANCHORS_MAX:
             del self._anchors[next(iter(self._anchors))]
-        return rendered(anchor, tail_of(anchor, spot.snapshot, spot.position) or lf(spot.line_before))
+        return anchor
 
     def _flew(self, flight: Flight) -> None:
         """A generation is over: what it gave is remembered, also when nobody waits for it any more."""
@@ -260,8 +288,8 @@ class Completer:
             await flight.wait(until - waited)
 
     def _landed(self, flight: Flight, spot: Spot, selected: tuple[Range, str] | None) -> Outcome:
-        if flight.over and not flight.candidate:
-            return Outcome((), "none", "typing went another way")
+        if (flight.over and not flight.candidate) or not flight.agrees(spot.place):
+            return Outcome((), "none", "a newer key took over")
         candidate = flight.so_far()
         told = Outcome((), "model", candidate.reason, flight.backend, flight.model, usage=flight.usage)
         if rest := flight.rest(candidate, spot.place):
@@ -275,9 +303,8 @@ class Completer:
         spot: Spot,
         extent: Extent,
         selected: tuple[Range, str] | None,
-        error: HearthError | None = None,
+        why: str,
     ) -> Outcome:
-        why = error.message if error else self._gateway.why_no_target("complete")
         prediction = await self._copy(spot, extent)
         if prediction is None or not prediction.text:
             return Outcome((), "none", f"{why}, and the workspace shows no likely continuation")

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from hearth import __version__
+from hearth.backends.discover import Finder
 from hearth.complete import Completer, Outcome, Source, Suggestion
 from hearth.core.copying import CopyModel, CopyPrediction, best
 from hearth.core.gate import Extent
@@ -24,16 +25,6 @@ from hearth.gateway import Gateway, Member
 from hearth.gather import Spot
 from hearth.index.client import IndexClient
 from hearth.settings import Settings
-
-# TEMPORARY until discover lands
-try:
-    from hearth.backends.discover import find
-except ImportError:
-    from hearth.backends.scripted import ScriptedBackend
-
-    async def find(settings):
-        return [(ScriptedBackend(b.model), b.roles) for b in settings.backends if b.kind == "scripted"]
-
 
 __all__ = ["Engine", "Notice", "Outcome", "Source", "Suggestion", "open_engine"]
 
@@ -68,6 +59,7 @@ class Engine:
         self._rest = asyncio.Event()
         self._copies = CopyModel()
         self.index = IndexClient(self._index_gone) if settings.index.enabled else None
+        self._finder = Finder(settings)
         self.gateway = Gateway(self._find, settings.privacy.own_hosts, self._tell)
         self._completer = Completer(self.gateway, self._copy, settings.completion, self._names)
 
@@ -176,7 +168,7 @@ class Engine:
             lines.append(f"Suggestions come from your workspace: {self.gateway.why_no_target('complete')}.")
         lines += ["", "| where | from | decision | ms |", "|---|---|---|---|"]
         for traced in reversed(self._completer.trace):
-            name = unquote(urlsplit(traced.uri).path).rsplit("/", 1)[-1]
+            name = unquote(traced.uri.rpartition("/")[2])
             where = f"{name}:{traced.position.line + 1}:{traced.position.character + 1}"
             outcome = traced.outcome
             lines.append(f"| {_cell(where)} | {outcome.source} | {_cell(outcome.reason)} | {outcome.latency_ms:.1f} |")
@@ -198,7 +190,7 @@ class Engine:
             await self.index.aclose()
 
     async def _find(self) -> Sequence[Member]:
-        return [Member(backend, roles) for backend, roles in await find(self.settings)]
+        return [Member(backend, roles) for backend, roles in await self._finder()]
 
     async def _copy(self, spot: Spot, extent: Extent) -> CopyPrediction | None:
         """What the workspace shows as the likely continuation. The current document is passed as it is now."""
@@ -269,7 +261,10 @@ class Engine:
 
 def path_of(uri: str) -> Path | None:
     """The path of a `file:` URI, None for others."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return None
     if parts.scheme != "file":
         return None
     path = unquote(parts.path)

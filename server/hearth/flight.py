@@ -25,6 +25,7 @@ class Flight:
     def __init__(
         self,
         place: Place,
+        head: str,
         trimmer: Trimmer,
         backend: str,
         model: str,
@@ -32,6 +33,7 @@ class Flight:
         on_done: Callable[["Flight"], None],
     ) -> None:
         self.place = place
+        self.head = head  # the frozen part of its prompt
         self.backend = backend
         self.model = model
         self.candidate: Candidate | None = None
@@ -44,6 +46,7 @@ class Flight:
         self._on_done = on_done
         self._waiters = 0
         self._agreed = False
+        self._abandoned = False
         self._leaving: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._drive(), name="completion flight")
@@ -72,7 +75,7 @@ class Flight:
     def document_changed(self, typed: str | None) -> None:
         """The document has a new version, with `typed` where the flight started (None: it no longer connects)."""
         if typed is None or not self._fits(typed):
-            self.cancel()
+            self.abandon()
         else:
             self._agreed = True
 
@@ -82,7 +85,7 @@ class Flight:
         if self._leaving:
             self._leaving.cancel()
             self._leaving = None
-        self._agreed = False
+        self._agreed = self._abandoned = False
         try:
             async with asyncio.timeout(timeout_s):
                 await self._changed.wait()
@@ -101,9 +104,20 @@ class Flight:
         """End it now: the response is closed, the server stops generating."""
         self._task.cancel()
 
-    async def ended(self) -> None:
-        """Wait until the task is over, whatever its result."""
-        await asyncio.gather(self._task, return_exceptions=True)
+    def abandon(self) -> None:
+        """End it as soon as the model begins to write: now, or once it has read the prompt.
+
+        What it reads is the next request's prompt too, and a server notices late that a request it has not begun yet
+        was given up: breaking off at every key would only fill its queue.
+        """
+        if self.pieces:
+            self.cancel()
+        else:
+            self._abandoned = True
+
+    async def ended(self, timeout_s: float | None = None) -> bool:
+        """Wait until the task is over, whatever its result; whether it is. Cancelling the waiter does not touch it."""
+        return bool((await asyncio.wait((self._task,), timeout=timeout_s))[0])
 
     def _leave(self, grace_s: float) -> None:
         self._leaving = asyncio.get_running_loop().call_later(grace_s, self._left, grace_s)
@@ -132,6 +146,8 @@ class Flight:
                         reason = event.reason
                         break
                     self.pieces += 1
+                    if self._abandoned:
+                        return
                     if self._trimmer.feed(event.text) == "stop":
                         reason = "stop"
                         break

@@ -6,6 +6,7 @@ never closes a bracket twice, and never lets a model's own control tokens throug
 the stream was cut into pieces.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +26,11 @@ Verdict = Literal["keep", "stop"]
 LINE_CHARS_MAX = 1_000
 """A longer line is minified or runaway output, never a useful suggestion."""
 BLANK_LINES_MAX = 2
+RUN_CHARS_MIN = 60
+_RUN_PERIOD_MAX = 24
+_RUN_TIMES = 8
+_RUN = re.compile(r"(\w.{0,23}?|.{0,23}?\w)\1{7,}")
+"""The same few characters eight times over: a small model that has lost its way. Rulers of punctuation are fine."""
 _CONTINUES = (",", "+", "-", "*", "/", "%", "&", "|", "^", "=", "<", "?", ".", "(", "[", "{")
 _MAY_RESUME = "ecfwr"
 """First letters of the words that continue a compound statement (else, except, catch, finally, when, rescue, ...)."""
@@ -186,6 +192,8 @@ class Trimmer:
         text = full.strip()
         if len(full) > LINE_CHARS_MAX:
             return "a line too long to be useful"
+        if _runs(content):
+            return "the model repeats itself"
         if not text or (first and not content.strip()):
             return ""
         if text.startswith("```"):
@@ -294,6 +302,8 @@ class Trimmer:
         partial = self.text[self._line_start :]
         if len(partial) > LINE_CHARS_MAX:
             self._stopped = "a line too long to be useful"
+        elif _ends_in_run(partial):
+            self._stopped = "the model repeats itself"
         elif self._looking_ahead and (head := partial.strip()[:1]) and head not in _MAY_RESUME + ".?":
             self._stopped = "the statement is complete"
         elif (
@@ -348,3 +358,19 @@ class Trimmer:
         line = Scanner(self._traits)
         line.feed(self._site.line_before + text + self._site.line_after)
         return not line.surplus and not line.quote
+
+
+def _runs(line: str) -> bool:
+    found = _RUN.search(line) if len(line) >= RUN_CHARS_MIN else None
+    return found is not None and len(found.group()) >= RUN_CHARS_MIN // 2
+
+
+def _ends_in_run(line: str) -> bool:
+    """Cheap enough for every token; whatever it finds, `_runs` finds too once the line is whole."""
+    if len(line) < RUN_CHARS_MIN:
+        return False
+    for period in range(1, _RUN_PERIOD_MAX + 1):
+        unit, size = line[-period:], period * _RUN_TIMES
+        if size >= RUN_CHARS_MIN // 2 and re.search(r"\w", unit) and line[-size:] == unit * _RUN_TIMES:
+            return True
+    return False
