@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 REPLY_S = 30.0
-EXIT_S = 10.0
+EXIT_S = 30.0
 READ_BYTES = 1 << 16
 COMPILED = Path(__file__).resolve().parents[2] / ".cache" / "compiled"
 HEADER = re.compile(rb"Content-Length: (\d+)\r\n\r\n")

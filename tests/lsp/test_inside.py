@@ -140,7 +140,7 @@ async def test_a_client_that_closed_its_end_is_noticed():
             await asyncio.sleep(0.01)
 
     with pytest.raises(ConnectionError, match="closed"):
-        await asyncio.wait_for(keep_sending(), 10)
+        await asyncio.wait_for(keep_sending(), 30)
     os.close(input_writer)
     await channel.aclose()
 

@@ -28,7 +28,7 @@ def prompts(home: Path) -> list[dict[str, Any]]:
 
 
 async def until_logged(home: Path, event: str) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (found := [line for line in prompts(home) if line["event"] == event]):
             await asyncio.sleep(0.01)
     return found[-1]
@@ -36,7 +36,7 @@ async def until_logged(home: Path, event: str) -> dict[str, Any]:
 
 async def exit_code(process: asyncio.subprocess.Process) -> int:
     """As `wait`, which would also wait for the end of pipes that nobody reads."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while process.returncode is None:
             await asyncio.sleep(0.01)
     return process.returncode
@@ -114,7 +114,7 @@ async def test_the_end_of_stdin_ends_the_server_even_while_a_request_runs(server
         await client.ask("textDocument/inlineCompletion", completion_params(URI, 0, 4))
         await until_logged(tmp_path, "start")
     client.process.stdin.close()
-    assert await asyncio.wait_for(client.process.wait(), 5) == (0 if shut else 1)
+    assert await asyncio.wait_for(client.process.wait(), 30) == (0 if shut else 1)
     client.asked.clear()
 
 
@@ -162,15 +162,15 @@ async def test_tcp(tmp_path):
         sys.executable, "-m", "hearth", "serve", "--tcp", "0", env=environment(tmp_path),
         stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
-    line = (await asyncio.wait_for(process.stderr.readline(), 10)).decode()
+    line = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
     reader, writer = await asyncio.open_connection("127.0.0.1", int(line.rpartition(":")[2]))
     for number, method in enumerate(("initialize", "shutdown", "exit")):
         message = {"jsonrpc": "2.0", "method": method, "params": {"capabilities": {}}}
         writer.write(frame(message if method == "exit" else {**message, "id": number}))
-    text = (await asyncio.wait_for(reader.read(), 10)).decode()
+    text = (await asyncio.wait_for(reader.read(), 30)).decode()
     assert '"id":0,"result":{"capabilities"' in text
     assert '"id":1,"result":null' in text
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), 30) == 0
     writer.close()
     await writer.wait_closed()
     process._transport.close()
@@ -328,7 +328,7 @@ async def test_cancelling_what_is_not_running_is_harmless(server):
 
 
 async def test_an_answer_for_an_older_text_is_dropped(server, tmp_path):
-    client = await server({"text": "x", "delay_ms": 300, "log": "prompts.log"})
+    client = await server({"text": "x", "delay_ms": 1_500, "log": "prompts.log"})
     await client.open(URI, "a = ")
     asked = await client.ask("textDocument/inlineCompletion", completion_params(URI, 0, 4))
     await until_logged(tmp_path, "start")
