@@ -15,6 +15,7 @@ import pytest
 
 from hearth.backends.base import Delta, Finish, Generate
 from hearth.backends.discover import identify, make
+from hearth.backends.engine_process import threads
 from hearth.errors import BackendError, ContextOverflow, ModelLoading
 from hearth.settings import BackendSettings
 from tiny_model import tiny_model
@@ -340,4 +341,12 @@ async def test_the_engine_dies_with_its_parent(model):
 async def test_closing_ends_the_process(model):
     async with engine(model) as backend:
         child = psutil.Process(backend.pid)
+        environment = child.environ()
     assert not child.is_running()
+    assert environment["OMP_WAIT_POLICY"] == "passive"
+    assert not {name for name in environment if name.startswith("PYTHON") or name.endswith("_KEY")}
+
+
+def test_the_engine_never_takes_every_core():
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert threads() == 1 if cores < 4 else 1 < threads() < cores
