@@ -63,7 +63,7 @@ async def running(source: str, **options: Any) -> AsyncIterator[Worker]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_S):
-        while not condition():  # noqa: ASYNC110 - the conditions are about other processes
+        while not condition():
             await asyncio.sleep(0.01)
 
 

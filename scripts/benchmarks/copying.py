@@ -303,7 +303,7 @@ def main() -> None:
     print(curve([Run(kind, spec, with_after=False) for kind, spec in HELD_OUT]))
     print("\nThe training packages, for comparison:\n")
     print(curve([Run(kind, spec) for kind, spec in TRAINING]))
-    print(f"\nRepeat: .venv/bin/python scripts/benchmarks/copying.py (seed {SEED}, {HELD_FILES} held-out files a package)")
+    print(f"\nRepeat: .venv/bin/python scripts/benchmarks/copying.py (seed {SEED})")
 
 
 if __name__ == "__main__":

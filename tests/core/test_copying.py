@@ -92,9 +92,10 @@ def test_names_are_replaced_by_those_of_the_cursor() -> None:
                 raise ValueError("height is missing")
             █
     """
-    found = predict(model, text)
+    found = predict(model, text, confidence_min=0.3)
     assert found is not None
     assert found.text == "self.height = height"
+    assert found.path == "src/file2.py"
 
 
 def test_the_line_above_is_a_pattern_for_the_one_being_typed() -> None:
@@ -211,6 +212,7 @@ def test_limits_refuse_and_leave_the_model_as_it_was() -> None:
     assert model.add("a.py", ["one", "two"])
     assert not model.add("b.py", ["x"] * 9)
     assert not model.add("b.py", ["x" * 99])
+    assert not model.add("app/.env", ["four"])
     assert model.add("b.py", ["three"])
     assert not model.add("c.py", ["four"])
     assert (sorted(model.paths), model.files, model.lines, model.chars) == (["a.py", "b.py"], 2, 3, 11)

@@ -19,6 +19,7 @@ from pathlib import PurePosixPath
 
 from hearth.core import lineindex
 from hearth.core.copyscore import Evidence, Scene, features, probability
+from hearth.core.deny import is_secret
 from hearth.core.lineindex import KEY_MASK, IndexedFile, LineIndex, line_key, pair_key, prefix_key
 from hearth.core.shape import is_name, names, rewrite, tokens
 
@@ -162,11 +163,13 @@ class CopyModel:
         )
 
     def add(self, path: str, lines: Sequence[str], language: str = "") -> bool:
-        """Make `lines` the content of `path`; their endings may be on them. False: over a limit, not indexed.
+        """Make `lines` the content of `path`; their endings may be on them.
+
+        False: not indexed, being over a limit or, by its name, a file of secrets.
 
         Costs as much as there are changed lines, so it may be called after every edit.
         """
-        if not self.fits(path, lines):
+        if not self.fits(path, lines) or is_secret(path):
             return self._refuse(path)
         file = self._files.get(path)
         had_lines, had_chars = (len(file.lines), file.chars) if file else (0, 0)

@@ -2,9 +2,9 @@
 
 Each candidate text has one `Evidence`, summed over the places it was copied from; `features` turns it into numbers and
 `probability` into the chance that it is exactly what the user would write. The weights were fitted offline
-(`python scripts/benchmarks/copying.py --fit`: every candidate of every position in held-out files of the training packages is
-one row, labelled by whether it was the true rest of the line; Newton's method, L2 penalty) and are not changed at run
-time. The packages that the published precision is measured on took no part in the fit.
+(`python scripts/benchmarks/copying.py --fit`: every candidate of every position in held-out files of the training
+packages is one row, labelled by whether it was the true rest of the line; Newton's method, L2 penalty) and are not
+changed at run time. The packages that the published precision is measured on took no part in the fit.
 """
 
 from collections.abc import Sequence

@@ -17,6 +17,7 @@ LINE_CHARS_MAX = 240
 KEY_LINES = 2
 PREFIX_CHARS = 80
 SHAPES_CACHED_MAX = 20_000
+SLOTS_GROWN = 256
 COMPARE_LINES = 256
 
 LITERAL_2, SHAPE_2, LITERAL_1, SHAPE_1, PREFIX_5, PREFIX_3, PREFIX_2 = range(7)
@@ -44,15 +45,14 @@ class Chains:
 
     def __init__(self, buckets: int) -> None:
         self._mask = buckets - 1
-        self._heads = array("I", bytes(4 * buckets))
+        self._heads = _zeros(buckets)
         self._next = array("I", [0])
         self._previous = array("I", [0])
         self._key = array("I", [0])
 
-    def grow(self) -> None:
-        self._next.append(0)
-        self._previous.append(0)
-        self._key.append(0)
+    def grow(self, slots: int) -> None:
+        for column in (self._next, self._previous, self._key):
+            column.frombytes(bytes(column.itemsize * slots))
 
     def add(self, key: int, slot: int) -> None:
         bucket = key & self._mask
@@ -138,7 +138,7 @@ class LineIndex:
         for slot in file.slots[start:old_end]:
             if slot:
                 self._drop(slot)
-        file.slots[start:old_end] = array("I", bytes(4 * (new_end - start)))
+        file.slots[start:old_end] = _zeros(new_end - start)
         file.chars += sum(map(len, new[start:new_end])) - sum(map(len, old[start:old_end]))
         file.lines = new
         blank = start > 0 and not new[start - 1].strip()
@@ -196,15 +196,16 @@ class LineIndex:
         return slot
 
     def _new_slot(self) -> int:
-        if self._free:
-            return self._free.pop()
-        self.text.append("")
-        for column in (self.literal, self.shapes, self.before, self.after, self.owner):
-            column.append(0)
-        self.gap.append(0)
-        for kind in self.kinds:
-            kind.grow()
-        return len(self.text) - 1
+        if not self._free:
+            first = len(self.text)
+            self.text.extend([""] * SLOTS_GROWN)
+            for column in (self.literal, self.shapes, self.before, self.after, self.owner):
+                column.frombytes(bytes(column.itemsize * SLOTS_GROWN))
+            self.gap.extend(bytes(SLOTS_GROWN))
+            for kind in self.kinds:
+                kind.grow(SLOTS_GROWN)
+            self._free.extend(range(len(self.text) - 1, first - 1, -1))
+        return self._free.pop()
 
     def _drop(self, slot: int) -> None:
         for kind in self.kinds:
@@ -222,6 +223,12 @@ class LineIndex:
         """The slots before `slot` in its file, nearest first."""
         while slot := self.before[slot]:
             yield slot
+
+
+def _zeros(count: int) -> "array[int]":
+    column = array("I")
+    column.frombytes(bytes(column.itemsize * count))
+    return column
 
 
 def _same(a: Sequence[str], b: Sequence[str]) -> int:
