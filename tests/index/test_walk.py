@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -124,14 +125,24 @@ def test_a_folder_reached_through_a_link_is_still_the_folder(tmp_path: Path) -> 
     assert folder.relative(str(tmp_path / "real/a.py")) == "a.py"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_unreadable_folders_are_passed_over(tmp_path: Path) -> None:
-    folder = plant(tmp_path, {"a.py": "x", "closed/b.py": "x", "z/c.py": "x"})
-    (tmp_path / "closed").chmod(0)
-    try:
-        assert found(folder) == {"a.py", "z/c.py"}
-    finally:
-        (tmp_path / "closed").chmod(stat.S_IRWXU)
+def test_what_may_not_be_read_is_passed_over() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        folder = plant(root, {"a.py": "x", "closed/b.py": "x", "z/c.py": "x", "secret.txt.py": "x"})
+        root.chmod(0o755)
+        (root / "closed").chmod(0)
+        (root / "secret.txt.py").chmod(0)
+        was = os.geteuid()
+        try:
+            if was == 0:
+                # Root may read everything, so be nobody for a moment.
+                os.seteuid(65534)
+            assert found(folder) == {"a.py", "z/c.py", "secret.txt.py"}
+            assert read_bytes(root / "secret.txt.py") is None
+            assert read_bytes(root / "a.py") == b"x"
+        finally:
+            os.seteuid(was)
+            (root / "closed").chmod(stat.S_IRWXU)
 
 
 def test_folders_that_vanish_during_the_walk(tmp_path: Path) -> None:
