@@ -271,7 +271,7 @@ def details() -> str:
     everything = [s for run in measured() for s in run.samples]
     without = [Run(kind, spec, with_after=False) for kind, spec in HELD_OUT]
     parts = [
-        "Exactly right, of the share of positions with a suggestion, by confidence; packages that took no part in the fit:",
+        "Exactly right, of the share of positions with a suggestion, in packages that took no part in the fit:",
         curve(measured()),
         calibration(everything),
         "The same without the text after the cursor:",

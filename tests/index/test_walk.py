@@ -128,17 +128,17 @@ def test_a_folder_reached_through_a_link_is_still_the_folder(tmp_path: Path) -> 
 def test_what_may_not_be_read_is_passed_over() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        folder = plant(root, {"a.py": "x", "closed/b.py": "x", "z/c.py": "x", "secret.txt.py": "x"})
+        folder = plant(root, {"a.py": "x", "closed/b.py": "x", "z/c.py": "x", "locked.py": "x"})
         root.chmod(0o755)
         (root / "closed").chmod(0)
-        (root / "secret.txt.py").chmod(0)
+        (root / "locked.py").chmod(0)
         was = os.geteuid()
         try:
             if was == 0:
                 # Root may read everything, so be nobody for a moment.
                 os.seteuid(65534)
-            assert found(folder) == {"a.py", "z/c.py", "secret.txt.py"}
-            assert read_bytes(root / "secret.txt.py") is None
+            assert found(folder) == {"a.py", "z/c.py", "locked.py"}
+            assert read_bytes(root / "locked.py") is None
             assert read_bytes(root / "a.py") == b"x"
         finally:
             os.seteuid(was)
