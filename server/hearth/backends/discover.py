@@ -13,7 +13,7 @@ from hearth.backends.llamacpp import LlamaCpp
 from hearth.backends.ollama import Ollama
 from hearth.backends.openai import OpenAi, is_models_list
 from hearth.backends.scripted import ScriptedBackend
-from hearth.errors import BackendError, ModelLoading
+from hearth.errors import BackendError, DeadlineExceeded, ModelLoading
 from hearth.settings import BackendSettings, Settings
 
 PORTS = (8080, 8012, 11434, 1234, 8000, 5000)
@@ -21,7 +21,7 @@ PORTS = (8080, 8012, 11434, 1234, 8000, 5000)
 HOST = "127.0.0.1"
 CONNECT_S = 0.3
 IDENTIFY_S = 1.0
-"""Per question. A server that is slower than that must be configured."""
+"""A server that leaves one question open for so long is asked no other: it must be configured."""
 
 DEFAULT_URLS = {
     "llamacpp": "http://127.0.0.1:8080",
@@ -90,9 +90,11 @@ async def identify(url: str) -> BackendSettings | None:
         for ask in (_is_llamacpp, _is_ollama, _is_openai):
             if (kind := await ask(http)) is not None:
                 return BackendSettings(kind=kind, url=url)
-        return None
+    except DeadlineExceeded:
+        pass  # Whatever it is, the other servers must not wait for it.
     finally:
         await http.aclose()
+    return None
 
 
 async def _look(url: str, port: int) -> BackendSettings | None:
@@ -111,6 +113,8 @@ async def _is_llamacpp(http: Http) -> Literal["llamacpp"] | None:
         props = await http.json("/props")
     except ModelLoading:
         return "llamacpp"
+    except DeadlineExceeded:
+        raise
     except BackendError:
         return None
     return "llamacpp" if "default_generation_settings" in props or "total_slots" in props else None
@@ -119,6 +123,8 @@ async def _is_llamacpp(http: Http) -> Literal["llamacpp"] | None:
 async def _is_ollama(http: Http) -> Literal["ollama"] | None:
     try:
         version, tags = await http.json("/api/version"), await http.json("/api/tags")
+    except DeadlineExceeded:
+        raise
     except BackendError:
         return None
     return "ollama" if isinstance(version.get("version"), str) and isinstance(tags.get("models"), list) else None
@@ -127,6 +133,8 @@ async def _is_ollama(http: Http) -> Literal["ollama"] | None:
 async def _is_openai(http: Http) -> Literal["openai"] | None:
     try:
         return "openai" if is_models_list(await http.json("/v1/models")) else None
+    except DeadlineExceeded:
+        raise
     except BackendError:
         pass
     try:

@@ -21,7 +21,7 @@ HTTP_THREADS = 4
 BATCH_TOKENS_CPU = 64
 BATCH_TOKENS_GPU = 512
 """A cancelled request ends between two batches of its prompt, so small ones free the slot soon. Measured on one loaded
-core with 50 million parameters: 64 tokens read at 3/4 of the speed of 256, and free the slot in 0.3 s instead of 2.5."""
+core with 50 million parameters: 64 tokens read at 3/4 of the speed of 256, and free the slot in 0.3 s, not 2.5 s."""
 PROMPT_CACHE_MIB = 512
 QUIET = 1
 
