@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearth.core import copyscore
-from hearth.core.copying import CONFIDENCE_MIN, CopyModel, best
+from hearth.core.copying import CHARS_MAX, CONFIDENCE_MIN, LINES_MAX, CopyModel, best
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "bench"
@@ -144,7 +144,7 @@ class Run:
         rng = random.Random(f"{SEED} {self.name}")
         pool = sorted(set(files) - twins)
         held = set(rng.sample(pool, min(HELD_FILES, max(1, len(pool) // 3))))
-        self.index = CopyModel()
+        self.index = CopyModel(lines_max=LINES_MAX, chars_max=CHARS_MAX)
         for name in sorted(set(files) - held):
             self.index.add(name, files[name])
         # As the index process does when it has read everything.
@@ -183,7 +183,7 @@ class Run:
 def memory_mb(kind: str, spec: str) -> tuple[int, float]:
     """Lines indexed of a whole package, and the growth of this process's memory with its texts."""
     files = load(fetch(kind, spec))
-    model = CopyModel()
+    model = CopyModel(lines_max=LINES_MAX, chars_max=CHARS_MAX)
     names = list(files)
     gc.collect()
     empty = _resident_mb() - sum(sys.getsizeof(line) for lines in files.values() for line in lines) / 1e6
@@ -266,7 +266,7 @@ def calibration(samples: list[Sample]) -> str:
     return "said-to-be / was right: " + "; ".join(cells)
 
 
-def details() -> str:
+def notes() -> str:
     """Markdown beside the figures: the trade-off, the calibration, and the same under harder and easier conditions."""
     everything = [s for run in measured() for s in run.samples]
     without = [Run(kind, spec, with_after=False) for kind, spec in HELD_OUT]
@@ -312,7 +312,7 @@ def main() -> None:
     print("| figure | must reach | measured |\n|---|---|---|")
     for row in rows():
         print("| " + " | ".join(row) + " |")
-    print("\n" + details())
+    print("\n" + notes())
     print(f"\nRepeat: .venv/bin/python scripts/benchmarks/copying.py (seed {SEED})")
 
 

@@ -177,6 +177,17 @@ def test_the_own_line_is_no_evidence_but_the_rest_of_the_file_is() -> None:
     assert model.predict(again[:at], "    ", "", [], "now.py", own_file=False, confidence_min=0.0) is None
 
 
+def test_the_own_line_is_left_out_too_where_only_the_lines_nearby_are_given() -> None:
+    lines = dedent(LOADER).strip("\n").split("\n")
+    model = CopyModel(lines_max=1_000)
+    model.add("now.py", [*["pass"] * 500, *lines])
+    at = lines.index("    return data")
+    for line in (at, at - 1):
+        assert model.predict(lines[:line], "    ", "", lines[line + 1 :], "now.py", confidence_min=0.0) is None
+    # In another file the same lines are evidence.
+    assert model.predict(lines[:at], "    ", "", lines[at + 1 :], "new.py", confidence_min=0.0) is not None
+
+
 def test_languages_do_not_mix() -> None:
     model = project(*[LOADER] * 3)
     text = 'import json\n\ndef load(path):\n    with open(path, encoding="utf-8") as stream:\n        █'

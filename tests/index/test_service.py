@@ -169,7 +169,7 @@ def test_files_that_vanish_or_turn_into_something_else_while_read(tmp_path: Path
 
 
 def test_prose_leaves_room_for_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "LINES_MAX", 100)
+    monkeypatch.setattr(service, "LINES_MAX", 160)
     plant(tmp_path, {f"{n}.md": "text\n" * 19 for n in range(5)} | {f"{n}.py": "x = 1\n" * 19 for n in range(5)})
     indexer = indexed(tmp_path)
     kept = names(indexer, tmp_path)

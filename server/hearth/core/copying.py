@@ -26,6 +26,8 @@ from hearth.core.shape import is_name, names, rewrite, tokens
 FILES_MAX = 20_000
 LINES_MAX = 600_000
 CHARS_MAX = 60_000_000
+OPEN_LINES_MAX = 100_000
+OPEN_CHARS_MAX = 10_000_000
 FILE_LINES_MAX = 20_000
 
 CONFIDENCE_MIN = 0.5
@@ -102,6 +104,7 @@ class _Cursor:
     indent: str | None
     own: int = 0
     skip_slot: int = 0
+    lost: bool = False  # the own file is indexed, but where in it the cursor is could not be told
     skip_owner: int = -1
     gap: bool = False
     above: list[str] = field(default_factory=lambda: list[str]())
@@ -129,10 +132,13 @@ class _Place:
 class CopyModel:
     """Lines of a set of files, and what would come next at a cursor. Paths are keys; "/" separates folders.
 
-    Not thread-safe. Within its limits: a file that does not fit is left out, and `add` says so.
+    Not thread-safe. Within its limits: a file that does not fit is left out, and `add` says so. The default ones suit
+    open documents; the tables take about 30 bytes for each line of `lines_max` even while empty.
     """
 
-    def __init__(self, *, files_max: int = FILES_MAX, lines_max: int = LINES_MAX, chars_max: int = CHARS_MAX) -> None:
+    def __init__(
+        self, *, files_max: int = FILES_MAX, lines_max: int = OPEN_LINES_MAX, chars_max: int = OPEN_CHARS_MAX
+    ) -> None:
         self._files_max, self._lines_max, self._chars_max = files_max, lines_max, chars_max
         self._index = LineIndex(lines_max)
         self._files: dict[str, IndexedFile] = {}
@@ -209,9 +215,10 @@ class CopyModel:
     ) -> CopyPrediction | None:
         """What comes at the cursor, or None where the evidence is thin.
 
-        `before_lines` and `after_lines` are the whole lines around the cursor's line. If `path` is in this model,
-        `add` its present lines first. `own_file` False leaves `path` itself out: for an index of saved files, whose
-        copy of an open document is out of date.
+        `before_lines` and `after_lines` are the whole lines around the cursor's line, with or without endings; the
+        nearest `CONTEXT_SCAN_LINES` and `AFTER_SCAN_LINES` are enough. If `path` is in this model, `add` its present
+        lines first, or what was just deleted may come back. `own_file` False leaves `path` itself out: for an index of
+        saved files, whose copy of an open document is out of date.
         """
         cursor = self._cursor(
             before_lines, line_before_cursor, line_after_cursor, after_lines, path, language, own_file
@@ -294,7 +301,9 @@ class CopyModel:
         if (file := self._files.get(path)) is not None:
             c.own = file.number
             c.skip_owner = -1 if own_file else file.number
-            c.skip_slot = file.slots[len(before)] if len(before) < len(file.slots) else 0
+            number = len(before)
+            c.lost = not 0 < number < len(file.lines) or file.lines[number - 1].strip() != before[-1].strip()
+            c.skip_slot = 0 if c.lost else file.slots[number]
         for i in range(len(before) - 1, max(-1, len(before) - 1 - CONTEXT_SCAN_LINES), -1):
             if before[i].strip():
                 c.above.append(before[i].strip())
@@ -314,7 +323,9 @@ class CopyModel:
 
     def _next_cursor(self, c: _Cursor, line: str) -> _Cursor:
         """The cursor at the start of the line after `line`, which takes the place of c's line."""
-        n = _Cursor(c.family, c.folder, "", "", None, own=c.own, skip_slot=c.skip_slot, skip_owner=c.skip_owner)
+        n = _Cursor(
+            c.family, c.folder, "", "", None, own=c.own, skip_slot=c.skip_slot, skip_owner=c.skip_owner, lost=c.lost
+        )
         n.above = [line.strip(), *c.above[: SIGHT_LINES - 1]]
         n.raw_above = [line, *c.raw_above[: CONTEXT_LINES - 1]]
         n.next_body, n.next_literal, n.next_shape = c.next_body, c.next_literal, c.next_shape
@@ -359,6 +370,9 @@ class CopyModel:
                 continue
             body = index.text[slot].strip()
             literal, alike = self._compare_above(c, slot)
+            if c.lost and index.owner[slot] == c.own and literal == len(c.literal):
+                # Most likely the cursor's own line, as it was.
+                continue
             indent, level = self._new_indent(c, slot)
             if indent is None and not c.typed:
                 continue

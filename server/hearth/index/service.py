@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from hearth.core.copying import LINES_MAX, CopyModel
+from hearth.core.copying import CHARS_MAX, LINES_MAX, CopyModel
 from hearth.index.walk import IGNORE_FILES, Folder, read_bytes, text_lines
 from hearth.worker import Child, answer_with
 
@@ -46,7 +46,7 @@ class Indexer:
     """What the process knows, apart from its pipes. `step` does one slice of the background work."""
 
     def __init__(self) -> None:
-        self.model = CopyModel()
+        self.model = CopyModel(lines_max=LINES_MAX, chars_max=CHARS_MAX)
         self._folders: list[Folder] = []
         self._saved: deque[str] = deque(maxlen=SAVED_QUEUE_MAX)
         self._work: Iterator[None] | None = None
@@ -103,7 +103,7 @@ class Indexer:
             _text(message["line_before"]),
             _text(message["line_after"]),
             _texts(message["after"]),
-            _text(message["path"]),
+            _key(os.path.realpath(_text(message["path"]))),
             _text(message.get("language", "")),
             own_file=False,
         )
