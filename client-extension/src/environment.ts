@@ -11,7 +11,7 @@ const OUTPUT_TAIL_CHARS = 4_000;
 const STALE_BUILD_MS = 60 * 60 * 1000;
 
 /** How to run the server. `environment` is set when it is ours, so that it can be made again. */
-export type Launch = { command: string; args: string[]; cwd: string; environment?: string };
+export type Launch = { command: string; args: string[]; options: { cwd: string }; environment?: string };
 
 type Report = (message: string) => void;
 
@@ -27,11 +27,12 @@ export async function locateServer(context: vscode.ExtensionContext, log: vscode
   fs.mkdirSync(cwd, { recursive: true, mode: 0o700 });
   const serverPath = machineSetting<string>("hearth.serverPath");
   if (serverPath) {
-    if (fs.existsSync(serverPath)) return { command: serverPath, args: ["serve"], cwd };
+    if (fs.existsSync(serverPath)) return { command: serverPath, args: ["serve"], options: { cwd } };
     throw new SetupError(vscode.l10n.t("The file named by the setting hearth.serverPath does not exist: {0}", serverPath));
   }
   const environment = await ensureEnvironment(context, cwd, log);
-  return { command: pythonIn(environment), args: ["-I", "-X", "utf8", "-m", "hearth", "serve"], cwd, environment };
+  const args = ["-I", "-X", "utf8", "-m", "hearth", "serve"];
+  return { command: pythonIn(environment), args, options: { cwd }, environment };
 }
 
 /** A setting's value from the user's machine scope; a workspace can never set what is read through this. */
@@ -43,8 +44,7 @@ export function machineSetting<T>(key: string, orDefault = false): T | undefined
 async function ensureEnvironment(context: vscode.ExtensionContext, storage: string, log: vscode.LogOutputChannel) {
   const payload = context.asAbsolutePath("server");
   const wheel = fs.existsSync(payload) ? fs.readdirSync(payload).find((name) => name.endsWith(".whl")) : undefined;
-  const bare = vscode.l10n.t("This build of the extension carries no server. Install the packaged .vsix, or set hearth.serverPath.");
-  if (!wheel) throw new SetupError(bare);
+  if (!wheel) throw new SetupError(vscode.l10n.t("This build of the extension carries no server. Install the packaged .vsix, or set hearth.serverPath."));
   const parts = [path.join(payload, wheel), path.join(payload, "requirements.txt")];
   const key = createHash("sha256").update(Buffer.concat(parts.map((part) => fs.readFileSync(part)))).digest("hex");
   const ready = path.join(storage, `server-${context.extension.packageJSON.version}-${key.slice(0, 12)}`);
@@ -103,9 +103,8 @@ async function findPython(cwd: string, token: vscode.CancellationToken): Promise
     withoutPip ||= found[4]!;
   }
   const { t } = vscode.l10n;
-  const venv = t("{0} cannot make environments. Install its venv module (on Debian and Ubuntu: the package python3-venv), then retry.", withoutPip);
-  if (withoutPip) throw new SetupError(venv);
-  if (chosen) throw new SetupError(t("{0}, named by the setting hearth.pythonPath, is not a Python 3.11 or newer.", chosen));
+  if (withoutPip) throw new SetupError(t("{0} cannot make environments. Install its venv module (on Debian and Ubuntu: the package python3-venv), then retry.", withoutPip));
+  if (chosen) throw new SetupError(t("{0}, named by the setting hearth.pythonPath, is not a Python 3.11 or newer. Change or clear it, then retry.", chosen));
   throw new SetupError(t("Hearth needs Python 3.11 or newer, and none was found. Install Python, or name one in the setting hearth.pythonPath, then retry."));
 }
 
@@ -134,9 +133,7 @@ function run(command: string, args: string[], cwd: string, token: vscode.Cancell
   });
 }
 
-export function lastLine(text: string): string {
-  return text.trim().split(/\r?\n/).at(-1)?.trim() ?? "";
-}
+export const lastLine = (text: string): string => text.trim().split(/\r?\n/).at(-1)!.trim();
 
 function pythonIn(environment: string): string {
   return path.join(environment, ...(process.platform === "win32" ? ["Scripts", "python.exe"] : ["bin", "python"]));

@@ -1,5 +1,6 @@
 /** The thin client: starts the server, shows its state, and passes on what only an editor can do. */
 import * as fs from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import * as vscode from "vscode";
 import { CloseAction, ErrorAction, LanguageClient, RevealOutputChannelOn, State } from "vscode-languageclient/node";
 import { Cancelled, SetupError, lastLine, locateServer, machineSetting, type Launch } from "./environment";
@@ -11,12 +12,12 @@ const STATUS_EVERY_MS = 10_000;
 const SETTINGS_SETTLE_MS = 1_000;
 const STOP_TIMEOUT_MS = 2_000;
 const STDERR_TAIL_CHARS = 2_000;
+const LAST_WORD_MS = 1_000;
 const LIVE_SETTINGS = ["hearth.completion.enabled", "hearth.completion.languages_off"];
 const CLIENT_SETTINGS = ["hearth.pythonPath", "hearth.serverPath"];
 const ICONS = { starting: "loading~spin", ready: "flame", off: "circle-slash", error: "error" };
 
-type Completion = { enabled?: boolean; backend?: string; model?: string };
-type Status = { completion?: Completion; backends?: { state?: string }[] };
+type Status = { completion?: { enabled?: boolean; backend?: string; model?: string }; backends?: { state?: string }[] };
 
 let server: Server | undefined;
 
@@ -51,11 +52,13 @@ class Server implements vscode.Disposable {
   private crashes: number[] = [];
   private timer: NodeJS.Timeout | undefined;
   private stderr = "";
+  private silent: Promise<unknown> = Promise.resolve();
   // Counts starts and stops: whatever finishes late sees that it is no longer wanted.
   private generation = 0;
 
   constructor(private readonly context: vscode.ExtensionContext) {
     Object.assign(this.item, { name: "Hearth", command: "hearth.menu" });
+    context.subscriptions.push(this.item, this.log);
   }
 
   /** Brings the server up. Every failure ends in one message that says what to do. */
@@ -95,8 +98,6 @@ class Server implements vscode.Disposable {
   dispose(): void {
     clearInterval(this.poll);
     clearTimeout(this.timer);
-    this.item.dispose();
-    this.log.dispose();
   }
 
   notify(method: string, params: object): void {
@@ -133,19 +134,21 @@ class Server implements vscode.Disposable {
   }
 
   private makeClient(launch: Launch, generation: number): QuietClient {
-    const readLog = (text: string) => {
-      this.stderr = (this.stderr + text).slice(-STDERR_TAIL_CHARS);
-      this.log.append(text);
+    const readLog = (stream: NodeJS.ReadableStream) => {
+      this.silent = new Promise((resolve) => stream.once("close", resolve));
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        this.stderr = (this.stderr + text).slice(-STDERR_TAIL_CHARS);
+        this.log.append(text);
+      });
     };
-    const executable = { command: launch.command, args: launch.args, options: { cwd: launch.cwd } };
-    const client: QuietClient = new QuietClient("hearth", "Hearth", executable, {
+    const client: QuietClient = new QuietClient("hearth", "Hearth", launch, {
       documentSelector: [{ scheme: "file" }, { scheme: "untitled" }],
       outputChannel: this.log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       initializationOptions: () => ({ ...this.machineSettings(), workspace_trusted: vscode.workspace.isTrusted }),
       markdown: { isTrusted: false, supportHtml: false },
       initializationFailedHandler: () => false,
-      stdioOptions: { stdout: () => {}, stderr: (stream) => void stream.setEncoding("utf8").on("data", readLog) },
+      stdioOptions: { stdout: () => {}, stderr: readLog },
       errorHandler: {
         error: () => ({ action: ErrorAction.Continue, handled: true }),
         closed: () => {
@@ -159,17 +162,16 @@ class Server implements vscode.Disposable {
         window: { showDocument: (page, token, next) => (page.uri.startsWith("hearth:") ? preview(page.uri) : next(page, token)) },
       },
     });
-    client.onRequest("hearth/input", async (params: { prompt: string; placeholder?: string; value?: string }, token) => {
-      const { prompt, placeholder: placeHolder, value } = params;
-      return { value: (await vscode.window.showInputBox({ prompt, placeHolder, value, ignoreFocusOut: true }, token)) ?? null };
+    client.onRequest("hearth/input", async (asked: { prompt: string; placeholder?: string; value?: string }, token) => {
+      const options = { prompt: asked.prompt, placeHolder: asked.placeholder, value: asked.value, ignoreFocusOut: true };
+      return { value: (await vscode.window.showInputBox(options, token)) ?? null };
     });
     return client;
   }
 
   /** A server that had been running is gone: start it again, later each time, and give up at the fifth. */
   private async crashed(): Promise<void> {
-    const now = Date.now();
-    this.crashes = [...this.crashes.filter((time) => now - time < CRASH_WINDOW_MS), now];
+    this.crashes = [...this.crashes.filter((time) => Date.now() - time < CRASH_WINDOW_MS), Date.now()];
     const count = this.crashes.length;
     const gaveUp = vscode.l10n.t("Hearth's server stopped {0} times within three minutes and stays off. The log says why.", count);
     if (count >= CRASHES_MAX) return this.failed(new SetupError(gaveUp));
@@ -181,7 +183,8 @@ class Server implements vscode.Disposable {
     const { t } = vscode.l10n;
     await this.stop();
     if (error instanceof Cancelled) return this.show("error", t("Hearth is not set up yet. Choose Restart to go on."));
-    // The server's own last word says more than "connection closed".
+    // The server's own last word says more than "connection closed", and may come later.
+    await Promise.race([this.silent, delay(LAST_WORD_MS)]);
     const reason = lastLine(this.stderr) || (error instanceof Error ? error.message : String(error));
     const mendable = error instanceof SetupError;
     const message = mendable ? error.message : t("Hearth's server could not start: {0}", reason);

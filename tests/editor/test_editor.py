@@ -28,11 +28,13 @@ TYPED = "def with_tax("
 PLAIN = {"editor.autoClosingBrackets": "never", "editor.autoClosingQuotes": "never", "editor.autoIndent": "none"}
 
 
-def scripted(folder: Path, **script: Any) -> str:
-    """settings.toml for a model that answers from a script."""
+def scripted(folder: Path, *, index: bool = False, **script: Any) -> str:
+    """settings.toml for a model that answers from a script; without an index unless it is what is tested."""
     path = folder / "script.json"
     path.write_text(json.dumps({"model": "scripted-coder", "chunk_chars": 8, **script}), "utf-8")
-    return f'[[backends]]\nkind = "scripted"\nmodel = {json.dumps(str(path))}\n[index]\nenabled = false\n'
+    return (
+        f'[[backends]]\nkind = "scripted"\nmodel = {json.dumps(str(path))}\n[index]\nenabled = {str(index).lower()}\n'
+    )
 
 
 def fake_server(folder: Path, body: str) -> dict[str, str]:
@@ -131,6 +133,25 @@ def test_a_killed_server_comes_back_and_the_editor_goes_on(open_workbench: Open,
     page("waitGhost", text="round(amount")
     page("press", key="Tab")
     assert bench.save("main.py", lambda text: "round" in text) == START + ADDED
+
+
+def test_without_a_model_suggestions_come_from_the_workspace(open_workbench: Open, tmp_path: Path):
+    opening = "import logging\nfrom pathlib import Path\n\n"
+    module = (
+        opening
+        + 'logger = logging.getLogger("shop")\n\n\ndef load_{0}(path: Path) -> str:\n    return path.read_text()\n'
+    )
+    files = {"main.py": opening} | {f"{name}.py": module.format(name) for name in ("orders", "customers", "invoices")}
+    # A model server that is down, instead of none: whatever runs on this machine is left alone.
+    bench = open_workbench(files, toml=scripted(tmp_path, index=True, state="down"), user_settings=PLAIN)
+    bench.ready("Hearth")
+    page = bench.page
+    page("focus")
+    page("type", text="logger = ")
+    page("waitGhost", text='logging.getLogger("shop")')
+    page.shot("from-the-workspace")
+    page("press", key="Tab")
+    assert bench.save("main.py", lambda text: "shop" in text) == opening + 'logger = logging.getLogger("shop")'
 
 
 def test_why_no_suggestion_opens_a_document(open_workbench: Open, tmp_path: Path):
@@ -262,6 +283,18 @@ def test_the_first_start_prepares_its_own_environment_once(open_workbench: Open,
     assert os.stat(environment).st_mtime_ns == before
 
 
+def test_the_preparation_can_be_cancelled_and_leaves_nothing(open_workbench: Open):
+    bench = open_workbench({"main.py": START}, settings={})
+    page = bench.page
+    page("see", selector=harness.TOAST, text="Hearth: preparing the server", timeout=60_000)
+    page("click", selector=f"{harness.TOAST} .monaco-button", text="Cancel")
+    page("see", selector=f"{harness.STATUS_ITEM} .codicon-error")
+    storage = bench.root / "workbench" / "user" / "User" / "globalStorage" / "hearth.hearth"
+    harness.wait_for(lambda: not list(storage.iterdir()), "nothing left behind")
+    page("gone", selector=harness.TOAST)
+    assert bench.servers() == []
+
+
 def test_without_python_there_is_one_message_and_a_retry(open_workbench: Open, tmp_path: Path):
     settings = {"hearth.pythonPath": str(tmp_path / "no-such-python")}
     bench = open_workbench({"main.py": START}, settings=settings)
@@ -269,6 +302,7 @@ def test_without_python_there_is_one_message_and_a_retry(open_workbench: Open, t
     message = page("see", selector=harness.TOAST, text="is not a Python 3.11 or newer", timeout=60_000)
     assert "no-such-python" in message
     page("see", selector=f"{harness.TOAST} .monaco-button", text="Retry")
+    page("gone", selector=harness.TOAST, text="Hearth: preparing the server")
     page.shot("no-python")
     assert len(page("text", selector=harness.TOAST)) == 1
     storage = bench.root / "workbench" / "user" / "User" / "globalStorage" / "hearth.hearth"
