@@ -161,7 +161,7 @@ def test_why_no_suggestion_opens_a_document(open_workbench: Open, tmp_path: Path
     page("focus")
     page("type", text=TYPED)
     page("waitGhost")
-    page("command", title="Hearth: Why Is There No Suggestion?")
+    page("command", title="Hearth: Why No Suggestion?")
     page("see", selector=".tab", text="why.md")
     shown = page("seeAnywhere", text="scripted-coder (")
     assert "main.py:4:" in shown
@@ -182,7 +182,7 @@ def test_suggestions_can_be_turned_off_in_the_menu(open_workbench: Open, tmp_pat
     page("type", text=TYPED)
     page("wait", ms=2_000)
     assert page("ghost") == ""
-    page("command", title="Hearth: Turn Suggestions On or Off")
+    page("command", title="Hearth: Toggle Completion")
     bench.ready("scripted-coder")
     page("type", text="amo")
     page("waitGhost", text="round(amount")
