@@ -171,10 +171,13 @@ class Completer:
             return Outcome((), "none", decision.silent)
         if not invoked and (reason := self._nothing.get(spot.place)):
             return Outcome((), "none", reason)
-        if (flight := self._flight) and not flight.over and flight.agrees(spot.place):
+        flight = self._flight
+        if flight and (flight.over or not flight.agrees(spot.place)):
+            flight = None
+        if flight:
             self.counts.joined += 1
             await self._arrive(flight, spot, started)
-        else:
+        if flight is None or not flight.agrees(spot.place) or (flight.over and not flight.candidate):
             flight = await self._ask(spot, decision.extent, started)
         if flight is None:
             return await self._from_workspace(spot, decision.extent, selected, self._gateway.why_no_target("complete"))
@@ -277,8 +280,9 @@ class Completer:
                 del self._nothing[next(iter(self._nothing))]
 
     async def _arrive(self, flight: Flight, spot: Spot, started: float) -> None:
-        """Wait until the flight is over, or has whole lines to show when that takes long, or for the deadline."""
-        while not (flight.candidate or flight.over):
+        """Wait until the flight is over or turns out to go elsewhere, until it has whole lines to show when that takes
+        long, or for the deadline."""
+        while not (flight.candidate or flight.over) and flight.agrees(spot.place):
             waited = time.perf_counter() - started
             late = waited >= ANSWER_DEADLINE_S
             if late or (waited >= FIRST_LINES_AFTER_S and flight.rest(flight.so_far(), spot.place)):

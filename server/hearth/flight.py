@@ -45,8 +45,10 @@ class Flight:
         self._events = events
         self._on_done = on_done
         self._waiters = 0
+        self._typed = ""  # what stands in the document now where this flight started
         self._agreed = False
         self._abandoned = False
+        self._cancelled = False
         self._leaving: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._drive(), name="completion flight")
@@ -77,6 +79,7 @@ class Flight:
         if typed is None or not self._fits(typed):
             self.abandon()
         else:
+            self._typed = typed
             self._agreed = True
 
     async def wait(self, timeout_s: float) -> None:
@@ -101,8 +104,11 @@ class Flight:
             self._waiters -= 1
 
     def cancel(self) -> None:
-        """End it now: the response is closed, the server stops generating."""
-        self._task.cancel()
+        """End it now: the response is closed, the server stops generating. Once: a second cancel would break off the
+        closing itself."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._task.cancel()
 
     def abandon(self) -> None:
         """End it as soon as the model begins to write: now, or once it has read the prompt.
@@ -152,6 +158,8 @@ class Flight:
                         reason = "stop"
                         break
                     self._changed.set()
+                    if not self._fits(self._typed):
+                        return  # what was typed so far could have become this text, but it did not
             self.candidate = self._trimmer.finish(reason)
         except HearthError as error:
             self.error = error

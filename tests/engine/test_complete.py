@@ -109,6 +109,20 @@ async def test_typing_that_disagrees_stops_the_model_at_once() -> None:
         assert (await first).suggestions == ()
 
 
+async def test_a_stream_that_turns_out_to_disagree_makes_way_for_a_new_one() -> None:
+    first = Rule(ends_with="x = a", text="lpha + beta + gamma + delta\n", token_ms=30)
+    second = Rule(ends_with="x = aX", text="Y\n")
+    async with bench(Script(rules=(second, first), chunk_chars=1, delay_ms=30)) as b:
+        asked = asyncio.create_task(b.ask("x = a█\n"))
+        await asyncio.sleep(0.01)
+        outcome = await b.ask("x = aX█\n")  # nothing has come yet, so it may still agree
+        assert text_of(outcome) == "Y"
+        assert b.backend.counts.calls == 2
+        assert b.backend.counts.cancelled >= 1
+        assert b.backend.counts.pieces < 10
+        assert (await asked).suggestions == ()
+
+
 async def test_a_cursor_that_leaves_stops_the_model() -> None:
     async with bench(Script(text=ADD, token_ms=50)) as b:
         first = asyncio.create_task(b.ask("def add█\n"))

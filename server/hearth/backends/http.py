@@ -136,8 +136,9 @@ class Http:
         try:
             yield Answer(self, response, ends_at)
         finally:
-            # Closing before the end closes the socket: the server notices and frees its slot.
-            await response.aclose()
+            # Closing before the end closes the socket: the server notices and frees its slot. Shielded, since whoever
+            # cancels twice would otherwise leave the socket open, and the server generating.
+            await asyncio.shield(response.aclose())
 
     async def _open(self, path: str, body: Value, ends_at: float, *, last: bool) -> httpx.Response | None:
         """The response if its status is 200. None if one more try is right (never when `last`)."""
