@@ -235,7 +235,7 @@ def bring_python() -> None:
     with Step("python", "Python packages (.venv)", key, venv_tool("hearth")) as step:
         if step.needed:
             base = [] if VENV.exists() else ["--python", getattr(sys, "_base_executable", sys.executable)]
-            step.run(uv(), "sync", "--frozen", "--all-extras", *base)
+            step.run(uv(), "sync", "--frozen", "--all-extras", "--compile-bytecode", *base)
 
 
 def bring_client_tools() -> None:

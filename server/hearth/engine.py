@@ -31,8 +31,8 @@ SETTLE_S = 0.5
 """An edited document is read again for the copy predictor once it has rested this long."""
 OPEN_DOCUMENT_CHARS_MAX = 2_000_000
 """Larger documents are completed, but not learned from."""
-LEARN_LINES_AT_ONCE = 500
-"""About 5 ms on the event loop."""
+LEARN_LINES_AT_ONCE = 200
+"""A few milliseconds on the event loop."""
 DISK_FREE_BYTES_MIN = 200_000_000
 
 
@@ -208,12 +208,13 @@ class Engine:
         return best(found)
 
     async def _read_documents(self) -> None:
-        """Learn from open documents once they rest, a part at a time, so that typing is never held up by it."""
+        """Learn from open documents once they rest, a part at a time, so that typing is never held up by it. While a
+        model answers there is no need to."""
         while True:
             await self._rest.wait()
             self._rest.clear()
             await asyncio.sleep(SETTLE_S)
-            while self._unread:
+            while self._unread and not self.gateway.target("complete"):
                 snapshot = self._open.get(self._unread.pop())
                 if snapshot and sum(map(len, snapshot.lines)) <= OPEN_DOCUMENT_CHARS_MAX:
                     await self._learn(snapshot)

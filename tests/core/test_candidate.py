@@ -1,4 +1,6 @@
-"""From model text to one suggestion, by tables: a document with the cursor marked, what the model says, what is shown."""
+"""From model text to one suggestion, by tables: a document with the cursor, what the model says, what is shown."""
+
+# ruff: noqa: E501 (a case is one line)
 
 import pytest
 from hypothesis import given, settings
