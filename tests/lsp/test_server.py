@@ -536,3 +536,10 @@ def test_the_client_itself_notices_a_foreign_byte():
     client.foreign = b""
     assert client._cut(bytearray(b"hello\nContent-Length: 2\r\n\r\n{}" + b" " * 64)) is None
     assert client.foreign
+
+
+async def test_trust_granted_later_is_taken(server):
+    client = await server(initializationOptions={"workspace_trusted": False})
+    assert (await client.request("hearth/status"))["workspace_trusted"] is False
+    await client.notify("hearth/didGrantTrust")
+    assert (await client.request("hearth/status"))["workspace_trusted"] is True

@@ -4,7 +4,9 @@ The child (hearth.backends.engine_process) says where it listens; from there on 
 worker starts it again if it dies, and each life has a new address and a new key.
 """
 
+import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -131,7 +133,7 @@ class Embedded:
             return self._failed(
                 "no_model",
                 "the embedded engine is not installed",
-                "Install Hearth with it (pip install 'hearth[embedded]'), or use another server.",
+                f"Run: {sys.executable} -m pip install {_requirement()}",
             )
         if not self._settings.model:
             return self._failed("no_model", "no model file is named", "Set `model` to the path of a GGUF file.")
@@ -150,6 +152,12 @@ class Embedded:
         return Probe(
             "embedded", self.url, state, model=self._path.name, server="llama.cpp", problem=problem, remedy=remedy
         )
+
+
+def _requirement() -> str:
+    """The engine's package, pinned as in Hearth's own metadata."""
+    wanted = (line.partition(";")[0].strip() for line in importlib.metadata.requires("hearth") or ())
+    return next((name for name in wanted if name.startswith("xllamacpp")), "xllamacpp")
 
 
 async def _refused(error: BackendError) -> AsyncGenerator[Delta | Finish]:

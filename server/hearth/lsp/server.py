@@ -38,6 +38,7 @@ SCHEME = "hearth"
 WHY_PAGE = "hearth:/why.md"
 STATUS_PAGE = "hearth:/status.md"
 ACCEPTED = "hearth.completionAccepted"
+TRUST_NOTIFICATION = "hearth/didGrantTrust"
 STATUS_REQUEST = "hearth/status"
 
 MESSAGE_TYPES: dict[Level, types.MessageType] = {
@@ -251,6 +252,10 @@ async def did_change_configuration(ls: HearthServer, params: object) -> None:
     ls.session.configure(convert.configuration(params))
 
 
+async def did_grant_trust(ls: HearthServer, params: object) -> None:
+    ls.session.workspace_trusted = True
+
+
 async def page_content(ls: HearthServer, params: object) -> types.TextDocumentContentResult:
     uri = convert.string(convert.table(params).get("uri"), "uri")
     return types.TextDocumentContentResult(ls.session.pages.get(uri, ""))
@@ -259,7 +264,8 @@ async def page_content(ls: HearthServer, params: object) -> types.TextDocumentCo
 async def status(ls: HearthServer, params: object) -> dict[str, Any]:
     if ls.session.engine is None:
         await _event_within(ls.engine_up, ENGINE_WAIT_S)
-    return await ls.session.engine.status() if ls.session.engine is not None else {"version": __version__}
+    found = await ls.session.engine.status() if ls.session.engine is not None else {"version": __version__}
+    return {**found, "workspace_trusted": ls.session.workspace_trusted}
 
 
 async def execute_command(ls: HearthServer, params: object) -> Any:
@@ -316,6 +322,7 @@ FEATURES = {
     types.WORKSPACE_TEXT_DOCUMENT_CONTENT: page_content,
     types.WORKSPACE_EXECUTE_COMMAND: execute_command,
     STATUS_REQUEST: status,
+    TRUST_NOTIFICATION: did_grant_trust,
 }
 COMMANDS = {
     "hearth.status": command_status,
