@@ -240,8 +240,8 @@ function describe({ completion, backends = [] }: Status): [keyof typeof ICONS, s
   if (completion?.enabled === false) return ["off", t("Hearth: suggestions are off")];
   const name = completion?.model?.split(/[\\/]/).at(-1);
   if (name) return ["ready", t("Hearth: {0} answers ({1})", name, completion?.backend ?? ""), name];
-  if (backends.some((backend) => backend.state === "loading")) return ["ready", t("Hearth: the model is loading")];
-  return ["ready", t("Hearth: no model server answers; suggestions are copied from your own files")];
+  if (backends.some((backend) => backend.state === "loading")) return ["ready", t("Hearth: the model is loading"), t("loading…")];
+  return ["ready", t("Hearth: no model server answers; suggestions are copied from your own files"), t("from your files")];
 }
 
 /** The server's own pages are Markdown to be read: they are shown rendered. */
