@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settings",),
     ("backends", "store", "index", "ledger", "courier", "worker"),
     ("gateway",),
-    ("gather", "flight", "complete", "chat", "agent"),
+    ("gather", "flight", "pilot", "complete", "chat", "agent"),
     ("engine",),
     ("lsp", "cli", "dashboard"),
     ("__main__",),

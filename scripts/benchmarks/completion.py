@@ -108,7 +108,7 @@ async def tokens_per_key(engine: Engine) -> tuple[float, float, float]:
     ours = engine.gateway.totals.prefilled
     naive = 0
     dialect = DIALECTS["qwen"]
-    target, anchor = engine.gateway.target("complete"), engine._completer._anchors["file:///middle.py"]
+    target, anchor = engine.gateway.target("complete"), engine._completer.pilot._anchors["file:///middle.py"]
     assert target
     for count in range(len(typed) + 1):
         # The same text as ours, but what is typed belongs to the prefix, so that the suffix is read again.
@@ -132,20 +132,20 @@ async def slot_free_after(engine: Engine) -> list[float]:
     generation held, has begun to answer the next one: an upper bound of when the slot was free."""
     rng = random.Random(1)
     above = "\n".join(source_lines(120)) + "\n"
-    completer = engine._completer
+    completer = engine._completer.pilot
     spent: list[float] = []
     typed = ""
     for number in range(CANCELS + 1):
         typed += "abcdefghijklmnopqrstuvwxyz"[number % 26] if number % 40 else "\n"
         snapshot = Snapshot.of(above + typed, uri="file:///c.py", language="python", version=number)
-        old = completer._flight
+        old = completer.flight
         running = old is not None and not old.over
         joined = completer.counts.joined
         begun = time.perf_counter()
         engine.changed(snapshot)
         asked = asyncio.create_task(engine.complete(snapshot, snapshot.position_at(len(above + typed)), invoked=True))
         await asyncio.sleep(0)
-        while not asked.done() and not (completer._flight.pieces and completer._flight.place.before.endswith(typed)):
+        while not asked.done() and not (completer.flight.pieces and completer.flight.place.before.endswith(typed)):
             await asyncio.sleep(0.0005)
         if running and completer.counts.joined == joined:
             spent.append((time.perf_counter() - begun) * 1000)

@@ -1,7 +1,7 @@
 """The inline-completion pipeline: what happens between a keystroke and ghost text.
 
-    switched on? -> remembered? -> worth it here? -> on its way already? -> ask the model, or the workspace copy
-    predictor where there is none -> trimmed text -> remembered -> shown
+    switched on? -> just deleted? -> remembered? -> worth it here? -> on its way already? -> ask the model, or the
+    workspace copy predictor where there is none -> shown -> what follows is prepared
 
 `Completer.complete` reads in that order. It never raises but CancelledError, and it always says why.
 """
@@ -14,33 +14,27 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from hearth.backends.base import Generate, Usage
-from hearth.core.candidate import Site, Trimmer
+from hearth.backends.base import Usage
 from hearth.core.copying import CopyPrediction
 from hearth.core.gate import Extent, gate
-from hearth.core.prompt import Anchor, anchor_at, lf, rendered, tail_of
+from hearth.core.nextline import complete_line
 from hearth.core.scan import CLOSERS
 from hearth.core.text import Position, Range, Snapshot
 from hearth.flight import Flight
 from hearth.gateway import Gateway, Target
 from hearth.gather import WINDOW_CHARS_MAX, Spot, spot_at, with_selected
+from hearth.pilot import Pilot
 from hearth.settings import CompletionSettings
-from hearth.store import Entry, Memory, Place
+from hearth.store import Entry, Memory, Place, typed_since
 
 ANSWER_DEADLINE_S = 5.5
 """Every request is answered within 6 s, empty if need be."""
 FIRST_LINES_AFTER_S = 0.4
 """A longer wait is ended with the whole lines that are sure by then; the rest is remembered when it comes."""
 PROBING_WAIT_S = 0.3
-TOKENS_PER_LINE = 20
-TOKENS_MAX = 256
 SERVERS_TRIED_MAX = 2
-ANCHORS_MAX = 8
-CONTEXT_TOKENS_ASSUMED = 4_096
-"""For a server that does not say how much its model takes."""
 TRACE_MAX = 30
-ACCEPTED_KEPT_MAX = 200
-EMPTY_PLACES_MAX = 64
+NEXT_LINE_READY = "the line is complete; what follows is ready for when you go on"
 
 Source = Literal["model", "memory", "workspace", "none"]
 Copy = Callable[[Spot, Extent], Awaitable[CopyPrediction | None]]
@@ -83,8 +77,6 @@ class Counts:
 
     requests: int = 0
     memory_hits: int = 0
-    joined: int = 0
-    model_calls: int = 0
     workspace_hits: int = 0
     cancelled: int = 0
     accepted: int = 0
@@ -102,14 +94,11 @@ class Completer:
         self.counts = Counts()
         self.memory = Memory()
         self.trace: deque[Traced] = deque(maxlen=TRACE_MAX)
+        self.pilot = Pilot(gateway, self.memory, lambda: self.settings, names)
         self._gateway = gateway
         self._copy = copy
-        self._names = names
-        self._flight: Flight | None = None
-        self._flight_spot: Spot | None = None
-        self._anchors: dict[str, Anchor] = {}
-        self._nothing: dict[Place, str] = {}
-        self._turn = 0
+        self._last: tuple[Place, str] | None = None  # the last suggestion shown, and where
+        self._taken: tuple[Place, str] | None = None  # the last suggestion accepted, and where
         self._ids = itertools.count(1)
 
     async def complete(
@@ -131,20 +120,16 @@ class Completer:
 
     def changed(self, snapshot: Snapshot) -> None:
         """A new version of a document: the generation on its way either agrees with it or ends."""
-        flight, spot = self._flight, self._flight_spot
-        if flight and spot and not flight.over and spot.snapshot.uri == snapshot.uri:
-            flight.document_changed(_typed_at(spot, snapshot))
+        self.pilot.changed(snapshot)
 
     def closed(self, uri: str) -> None:
         """Forget a document."""
         self.memory.forget(uri)
-        self._anchors.pop(uri, None)
+        self.pilot.closed(uri)
 
     async def aclose(self) -> None:
         """End the generation on its way."""
-        if self._flight:
-            self._flight.cancel()
-            await self._flight.ended()
+        await self.pilot.aclose()
 
     async def _complete(
         self,
@@ -161,21 +146,23 @@ class Completer:
         spot = spot_at(snapshot, position)
         if len(spot.line_before) + len(spot.line_after) > WINDOW_CHARS_MAX:
             return Outcome((), "none", "the line is too long")
+        accepted, deleted = self._since_taken(spot.place)
+        if deleted and not invoked:
+            return Outcome((), "none", "you deleted this suggestion")
+        further = accepted or invoked  # a suggestion may begin on the next line
         if found := self.memory.lookup(spot.place):
             self.counts.memory_hits += 1
             entry, rest = found
-            return self._shown(spot, rest, selected, Outcome((), "memory", "remembered", entry.backend, entry.model))
+            told = Outcome((), "memory", "remembered", entry.backend, entry.model)
+            return self._shown(spot, rest, selected, told, further)
         above, below = spot.above_nonblank, spot.below[0] if spot.below else ""
-        decision = gate(spot.line_before, spot.line_after.rstrip(), above, below, snapshot.language, invoked=invoked)
+        decision = gate(spot.line_before, spot.line_after.rstrip(), above, below, snapshot.language, invoked=further)
         if decision.silent:
             return Outcome((), "none", decision.silent)
-        if not invoked and (reason := self._nothing.get(spot.place)):
+        if not invoked and (reason := self.pilot.nothing.get(spot.place)):
             return Outcome((), "none", reason)
-        flight = self._flight
-        if flight and (flight.over or not flight.agrees(spot.place)):
-            flight = None
+        flight = self.pilot.joined(spot.place)
         if flight:
-            self.counts.joined += 1
             await self._arrive(flight, spot, started)
         if flight is None or not flight.agrees(spot.place) or (flight.over and not flight.candidate):
             flight = await self._ask(spot, decision.extent, started)
@@ -183,7 +170,23 @@ class Completer:
             return await self._from_workspace(spot, decision.extent, selected, self._gateway.why_no_target("complete"))
         if flight.error:
             return await self._from_workspace(spot, decision.extent, selected, flight.error.message)
-        return self._landed(flight, spot, selected)
+        return self._landed(flight, spot, selected, further)
+
+    def _since_taken(self, now: Place) -> tuple[bool, bool]:
+        """(accepted, deleted): whether `now` is right behind the last accepted suggestion, or inside what was
+        deleted of it. Accepting shows as the whole of the suggestion standing in the document at once."""
+        if self._last and len(self._last[1]) > 1 and self._last[1] in typed_since(self._last[0], now):
+            self._taken, self._last = self._last, None
+        if not self._taken:
+            return False, False
+        place, text = self._taken
+        for typed in typed_since(place, now):
+            if typed.startswith(text):
+                return typed == text, False
+            if text.startswith(typed):
+                return False, True
+            self._taken = None  # another text stands there now
+        return False, False
 
     def _switched_off(self, snapshot: Snapshot) -> str:
         if not self.settings.enabled:
@@ -211,73 +214,11 @@ class Completer:
             target = await self._target()
             if target is None:
                 return None
-            flight = await self._take_off(spot, extent, target, started)
+            flight = await self.pilot.take_off(spot, extent, target, started + ANSWER_DEADLINE_S)
             await self._arrive(flight, spot, started)
             if not flight.error or flight.pieces:
                 return flight
         return flight
-
-    async def _take_off(self, spot: Spot, extent: Extent, target: Target, started: float) -> Flight:
-        """Start a generation, after the one on its way, which disagrees, is ended.
-
-        At most one request runs on the server and the newest waits here. Where a newer one came meanwhile, or time is
-        up, the old flight is returned as it is: it has nothing for this place.
-        """
-        tokens = min(TOKENS_MAX, self.settings.max_lines * TOKENS_PER_LINE)
-        anchor = self._anchor(spot, target, tokens)
-        self._turn += 1
-        turn = self._turn
-        if (old := self._flight) and not old.over:
-            if old.head == anchor.head:
-                old.abandon()
-                ended = await old.ended(started + ANSWER_DEADLINE_S - time.perf_counter())
-                if turn != self._turn or not ended:
-                    return old
-            else:
-                old.cancel()
-        self.counts.model_calls += 1
-        site = Site(
-            language=spot.snapshot.language,
-            line_before=spot.line_before,
-            line_after=spot.line_after,
-            above=spot.above,
-            below=spot.below,
-            extent=extent,
-            max_lines=self.settings.max_lines,
-            leaks=target.dialect.tokens,
-        )
-        tail = tail_of(anchor, spot.snapshot, spot.position)
-        prompt = rendered(anchor, lf(spot.line_before) if tail is None else tail)
-        events = self._gateway.stream(target, Generate(prompt, tokens, target.dialect.stops))
-        name, model = target.backend.name, target.probe.model
-        self._flight_spot = spot
-        self._flight = Flight(spot.place, anchor.head, Trimmer(site), name, model, events, self._flew)
-        return self._flight
-
-    def _anchor(self, spot: Spot, target: Target, max_tokens: int) -> Anchor:
-        """The document's frozen prompt, or a new one where that no longer fits."""
-        uri = spot.snapshot.uri
-        anchor = self._anchors.get(uri)
-        fits = anchor and anchor.dialect == target.dialect
-        if anchor and fits and tail_of(anchor, spot.snapshot, spot.position) is not None:
-            return anchor
-        room = (target.probe.context_tokens or CONTEXT_TOKENS_ASSUMED) - max_tokens
-        repo, path = self._names(uri)
-        anchor = anchor_at(spot.snapshot, spot.position, target.dialect, path=path, repo=repo, prompt_tokens_max=room)
-        self._anchors.pop(uri, None)
-        self._anchors[uri] = anchor
-        if len(self._anchors) > ANCHORS_MAX:
-            del self._anchors[next(iter(self._anchors))]
-        return anchor
-
-    def _flew(self, flight: Flight) -> None:
-        """A generation is over: what it gave is remembered, also when nobody waits for it any more."""
-        if flight.candidate and flight.candidate.text:
-            self.memory.remember(Entry(flight.place, flight.candidate.text, flight.backend, flight.model))
-        elif flight.candidate:
-            self._nothing[flight.place] = flight.candidate.reason
-            if len(self._nothing) > EMPTY_PLACES_MAX:
-                del self._nothing[next(iter(self._nothing))]
 
     async def _arrive(self, flight: Flight, spot: Spot, started: float) -> None:
         """Wait until the flight is over or turns out to go elsewhere, until it has whole lines to show when that takes
@@ -291,13 +232,13 @@ class Completer:
             until = FIRST_LINES_AFTER_S if waited < FIRST_LINES_AFTER_S else ANSWER_DEADLINE_S
             await flight.wait(until - waited)
 
-    def _landed(self, flight: Flight, spot: Spot, selected: tuple[Range, str] | None) -> Outcome:
+    def _landed(self, flight: Flight, spot: Spot, selected: tuple[Range, str] | None, further: bool) -> Outcome:
         if (flight.over and not flight.candidate) or not flight.agrees(spot.place):
             return Outcome((), "none", "a newer key took over")
         candidate = flight.so_far()
         told = Outcome((), "model", candidate.reason, flight.backend, flight.model, usage=flight.usage)
         if rest := flight.rest(candidate, spot.place):
-            return self._shown(spot, rest, selected, told)
+            return self._shown(spot, rest, selected, told, further)
         if not flight.over:
             return replace(told, source="none", reason="the model has not answered in time; it is still working")
         return replace(told, source="none", reason="nothing left to add" if candidate.text else candidate.reason)
@@ -315,21 +256,28 @@ class Completer:
         self.counts.workspace_hits += 1
         self.memory.remember(Entry(spot.place, prediction.text, "workspace"))
         reason = f"copied from the workspace ({prediction.confidence:.0%} sure); {why}"
-        return self._shown(spot, prediction.text, selected, Outcome((), "workspace", reason, "workspace"))
+        return self._shown(spot, prediction.text, selected, Outcome((), "workspace", reason, "workspace"), False)
 
     def _shown(
-        self,
-        spot: Spot,
-        text: str,
-        selected: tuple[Range, str] | None,
-        outcome: Outcome,
+        self, spot: Spot, text: str, selected: tuple[Range, str] | None, outcome: Outcome, further: bool
     ) -> Outcome:
-        """`outcome` with `text` as its suggestion, placed and in the document's line endings."""
+        """`outcome` with `text` as its suggestion, placed and in the document's line endings.
+
+        What begins on the next line is kept for later unless `further`: at the end of a line one typed oneself it
+        would be in the way.
+        """
+        on_next_line = complete_line(spot.line_before, spot.line_after, spot.snapshot.language)
+        if text.startswith("\n") and on_next_line and not further:
+            return replace(outcome, source="none", reason=NEXT_LINE_READY)
         where, insert = _placed(spot, text)
         if selected:
             # The editor shows ghost text beside its suggest widget only if the text begins with the highlighted item.
             where = Range(selected[0].start, selected[0].end)
             insert = selected[1] + insert
+        else:
+            self._last = (spot.place, text)
+            if outcome.source != "workspace":
+                self.pilot.speculate(spot, text)
         suggestion = Suggestion(str(next(self._ids)), insert.replace("\n", spot.eol), where)
         return replace(outcome, suggestions=(suggestion,))
 
@@ -370,17 +318,3 @@ def _unbalanced(line: str) -> str:
 def _contains_in_order(text: str, wanted: str) -> bool:
     rest = iter(text)
     return all(char in rest for char in wanted)
-
-
-def _typed_at(spot: Spot, snapshot: Snapshot) -> str | None:
-    """What stands now between the place of `spot` and the text that followed it; None if they no longer connect."""
-    line = spot.position.line
-    if line >= len(snapshot.lines) or not snapshot.line(line).startswith(spot.line_before):
-        return None
-    rest = lf(snapshot.after(spot.position, 2_000))
-    followed = spot.line_after + "\n" + spot.place.below if spot.place.below else spot.line_after
-    at = rest.find(followed[:120]) if followed.strip() else len(rest.rstrip("\n"))
-    if at < 0:
-        return None
-    typed = rest[:at]
-    return typed.rstrip(")]}'\"") if typed[-1:] in ")]}'\"" and spot.line_after == "" else typed

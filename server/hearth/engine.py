@@ -154,7 +154,11 @@ class Engine:
             "disk": self._disk(),
             "gpu": _gpus(),
             "problems": self._problems(),
-            "completions": {**asdict(counts), "shown_none_by_reason": dict(counts.shown_none_by_reason)},
+            "completions": {
+                **asdict(counts),
+                **asdict(self._completer.pilot.counts),
+                "shown_none_by_reason": dict(counts.shown_none_by_reason),
+            },
             "tokens": {"prompt": totals.prompt, "prefilled": totals.prefilled, "generated": totals.generated},
         }
 

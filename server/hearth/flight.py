@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from hearth.backends.base import Delta, Finish, Usage
-from hearth.core.candidate import Candidate, Trimmer
+from hearth.core.candidate import Candidate
+from hearth.core.nextline import LineOrNext
 from hearth.errors import HearthError
 from hearth.store import Place, typed_since
 
@@ -20,19 +21,26 @@ AGREED_GRACE_S = 1.0
 
 
 class Flight:
-    """Drives `events` through a Trimmer in its own task. `done` is set when the candidate is final."""
+    """Drives `events` through a trimmer in its own task; `candidate` is set when that is done.
+
+    `place` is where the user is, and `lead` what must be accepted there first: "" for a request, the suggestion that
+    is shown for a speculation.
+    """
 
     def __init__(
         self,
         place: Place,
-        head: str,
-        trimmer: Trimmer,
-        backend: str,
-        model: str,
+        lead: str,
+        trimmer: LineOrNext,
         events: AsyncGenerator[Delta | Finish],
         on_done: Callable[["Flight"], None],
+        *,
+        head: str,
+        backend: str,
+        model: str,
     ) -> None:
         self.place = place
+        self.lead = lead
         self.head = head  # the frozen part of its prompt
         self.backend = backend
         self.model = model
@@ -70,8 +78,9 @@ class Flight:
     def rest(self, candidate: Candidate, now: Place) -> str:
         """What `candidate` still adds at `now`; "" if nothing or if the typed text went another way."""
         for typed in typed_since(self.place, now):
-            if candidate.text.startswith(typed):
-                return candidate.text[len(typed) :]
+            text = self.lead + candidate.text
+            if text.startswith(typed) and len(typed) >= len(self.lead):
+                return text[len(typed) :]
         return ""
 
     def document_changed(self, typed: str | None) -> None:
@@ -138,8 +147,8 @@ class Flight:
 
     def _fits(self, typed: str) -> bool:
         if self.candidate is not None:
-            return self.candidate.text.startswith(typed)
-        text = self._trimmer.text
+            return (self.lead + self.candidate.text).startswith(typed)
+        text = self.lead + self._trimmer.text
         return text.startswith(typed) or typed.startswith(text)
 
     async def _drive(self) -> None:

@@ -94,7 +94,7 @@ async def test_typing_that_agrees_joins_the_stream() -> None:
         outcome = await b.completer.complete(snapshot, position, invoked=False, selected=None)
         assert text_of(outcome) == ", b):\n    return a + b"
         assert b.backend.counts.calls == 1
-        assert b.completer.counts.joined == 1
+        assert b.completer.pilot.counts.joined == 1
         with pytest.raises(asyncio.CancelledError):
             await first
 
@@ -152,7 +152,7 @@ async def test_the_prompt_is_frozen_while_typing_disagrees() -> None:
         line = "result = compute(value)"
         for count in range(1, len(line)):
             await b.ask(f"import os\n{line[:count]}█\nend\n", invoked=True)
-        prompts = b.backend.counts.prompts
+        prompts = [prompt for prompt in b.backend.counts.prompts if "zzz" not in prompt]  # speculations
         assert len(prompts) > 10
         assert all(later.startswith(earlier) for earlier, later in pairwise(prompts))
 
@@ -240,3 +240,67 @@ async def test_every_request_is_traced_and_counted() -> None:
         assert [t.outcome.source for t in b.completer.trace] == ["model", "none"]
         assert b.completer.counts.requests == 2
         assert sum(b.completer.counts.shown_none_by_reason.values()) == 1
+
+
+PROGRAM = "import os\n\nfirst = 1\nsecond = 2\nthird = 3\n"
+
+
+async def until_idle(b: Bench) -> None:
+    """Until the generation on its way, a speculation mostly, has ended."""
+    assert b.completer.pilot.flight
+    await b.completer.pilot.flight.ended(5)
+
+
+async def test_what_follows_an_accepted_suggestion_is_there_at_once() -> None:
+    async with bench(Script(document=PROGRAM)) as b:
+        assert text_of(await b.ask("import os\n\nfir█\n")) == "st = 1"
+        await until_idle(b)
+        calls = b.backend.counts.calls
+        outcome = await b.ask("import os\n\nfirst = 1█\n")  # Tab
+        assert outcome.source == "memory"
+        assert text_of(outcome) == "\nsecond = 2"
+        await until_idle(b)
+        outcome = await b.ask("import os\n\nfirst = 1\nsecond = 2█\n")  # Tab
+        assert (outcome.source, text_of(outcome)) == ("memory", "\nthird = 3")
+        assert calls == 2
+        assert b.completer.pilot.counts.model_calls == 1
+
+
+async def test_a_speculation_that_is_still_being_written_is_joined() -> None:
+    async with bench(Script(document=PROGRAM, chunk_chars=2, token_ms=20)) as b:
+        assert text_of(await b.ask("import os\n\nfir█\n")) == "st = 1"
+        outcome = await b.ask("import os\n\nfirst = 1█\n")
+        assert (outcome.source, text_of(outcome)) == ("model", "\nsecond = 2")
+        assert b.backend.counts.calls == 2
+
+
+async def test_a_rejected_suggestion_ends_its_speculation() -> None:
+    async with bench(Script(rules=(Rule(ends_with="fir", text="st = 1\n"),), text="\nnext = 2", token_ms=30)) as b:
+        await b.ask("fir█\n")
+        speculation = b.completer.pilot.flight
+        assert speculation
+        assert speculation.lead == "st = 1"
+        await asyncio.sleep(0.05)
+        b.typed("fire█\n")
+        assert await speculation.ended(1)
+        assert speculation.candidate is None
+
+
+async def test_at_the_end_of_a_line_one_typed_oneself_the_next_line_waits_for_enter() -> None:
+    async with bench(Script(document=PROGRAM)) as b:
+        outcome = await b.ask("import os\n\nfirst = 1█\n")
+        assert outcome.suggestions == ()
+        assert "ready" in outcome.reason
+        outcome = await b.ask("import os\n\nfirst = 1\n█\n")
+        assert (outcome.source, text_of(outcome)) == ("memory", "second = 2")
+        assert text_of(await b.ask("import os\n\nfirst = 1█\n", invoked=True)) == "\nsecond = 2"
+
+
+async def test_what_the_user_deleted_is_not_suggested_again() -> None:
+    async with bench(Script(document=PROGRAM)) as b:
+        await b.ask("import os\n\nfir█\n")
+        await b.ask("import os\n\nfirst = 1█\n")
+        for marked in ("import os\n\nfirst = █\n", "import os\n\nfir█\n"):
+            assert (await b.ask(marked)).reason == "you deleted this suggestion"
+        assert text_of(await b.ask("import os\n\nfir█\n", invoked=True)) == "st = 1"
+        assert (await b.ask("import os\n\nfix█\n")).reason != "you deleted this suggestion"
