@@ -354,7 +354,8 @@ async def test_the_model_sees_the_text_that_the_editor_has(server, tmp_path, tex
     before, _, _ = marked.partition(CURSOR)
     lines = before.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     await client.complete(URI, len(lines) - 1, len(lines[-1]))
-    prompt = (await until_logged(tmp_path, "start"))["prompt"]
+    await until_logged(tmp_path, "start")
+    prompt = prompts(tmp_path)[0]["prompt"]  # a speculation on what follows comes after it
     assert take_apart(prompt, DIALECTS["qwen"])[0] == "\n".join(lines)
 
 
