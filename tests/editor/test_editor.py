@@ -115,6 +115,20 @@ def test_typing_along_keeps_the_suggestion_at_every_key(open_workbench: Open, tm
     assert bench.save("main.py", lambda text: "round" in text) == START + ADDED
 
 
+def test_one_tab_after_another_writes_on(open_workbench: Open, tmp_path: Path):
+    program = "first = 1\nsecond = first + 1\n\n\ndef third():\n    return second\n"
+    bench = open_workbench({"main.py": "\n"}, toml=scripted(tmp_path, document=program), user_settings=PLAIN)
+    bench.ready("scripted-coder")
+    page = bench.page
+    page("focus")
+    page("type", text="fir")
+    for shown in ("st = 1", "second = first + 1", "return second"):
+        page("waitGhost", text=shown)
+        page.shot(f"tab-{shown.split()[0]}")
+        page("press", key="Tab")
+    assert bench.save("main.py", lambda text: "return" in text).strip("\n") == program.strip("\n")
+
+
 def test_a_killed_server_comes_back_and_the_editor_goes_on(open_workbench: Open, tmp_path: Path):
     bench = open_workbench({"main.py": START}, toml=scripted(tmp_path, document=FINISHED), user_settings=PLAIN)
     bench.ready("scripted-coder")
