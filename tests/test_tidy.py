@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("core",),
     ("settings",),
-    ("backends", "store", "index", "ledger", "courier", "worker"),
+    ("backends", "store", "store_disk", "anchors", "index", "ledger", "courier", "worker"),
     ("gateway",),
     ("gather", "flight", "pilot", "complete", "chat", "agent"),
     ("engine",),
@@ -47,6 +47,7 @@ CONFINED = {
     "pygls": {"lsp"},
     "httpx": {"backends", "courier", "dashboard"},
     "litellm": {"courier"},
+    "diskcache": {"store_disk"},
 }
 # What of `backends` is shared machinery; every other module there is one concrete backend.
 SHARED_BACKENDS = {"base", "http", "reading", "wire"}
