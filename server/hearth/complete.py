@@ -88,11 +88,16 @@ class Completer:
     repository and path for the prompt."""
 
     def __init__(
-        self, gateway: Gateway, copy: Copy, settings: CompletionSettings, names: Callable[[str], tuple[str, str]]
+        self,
+        gateway: Gateway,
+        memory: Memory,
+        copy: Copy,
+        settings: CompletionSettings,
+        names: Callable[[str], tuple[str, str]],
     ) -> None:
         self.settings = settings
         self.counts = Counts()
-        self.memory = Memory()
+        self.memory = memory
         self.trace: deque[Traced] = deque(maxlen=TRACE_MAX)
         self.pilot = Pilot(gateway, self.memory, lambda: self.settings, names)
         self._gateway = gateway
@@ -150,11 +155,12 @@ class Completer:
         if deleted and not invoked:
             return Outcome((), "none", "you deleted this suggestion")
         further = accepted or invoked  # a suggestion may begin on the next line
-        if found := self.memory.lookup(spot.place):
+        if found := self.memory.lookup_all(spot.place):
             self.counts.memory_hits += 1
-            entry, rest = found
+            entry, rest = found[0]
             told = Outcome((), "memory", "remembered", entry.backend, entry.model)
-            return self._shown(spot, rest, selected, told, further)
+            shown = self._shown(spot, rest, selected, told, further)
+            return self._with_alternatives(shown, spot, [rest for _, rest in found[1:]], selected)
         above, below = spot.above_nonblank, spot.below[0] if spot.below else ""
         decision = gate(spot.line_before, spot.line_after.rstrip(), above, below, snapshot.language, invoked=further)
         if decision.silent:
@@ -278,8 +284,19 @@ class Completer:
             self._last = (spot.place, text)
             if outcome.source != "workspace":
                 self.pilot.speculate(spot, text)
-        suggestion = Suggestion(str(next(self._ids)), insert.replace("\n", spot.eol), where)
-        return replace(outcome, suggestions=(suggestion,))
+        return replace(outcome, suggestions=(self._suggestion(spot, where, insert),))
+
+    def _with_alternatives(
+        self, outcome: Outcome, spot: Spot, others: list[str], selected: tuple[Range, str] | None
+    ) -> Outcome:
+        """Other texts that were suggested here before, to be cycled through."""
+        if not outcome.suggestions or selected:
+            return outcome
+        more = [self._suggestion(spot, *_placed(spot, text)) for text in others if not text.startswith("\n")]
+        return replace(outcome, suggestions=(*outcome.suggestions, *more))
+
+    def _suggestion(self, spot: Spot, where: Range, text: str) -> Suggestion:
+        return Suggestion(str(next(self._ids)), text.replace("\n", spot.eol), where)
 
 
 def _placed(spot: Spot, text: str) -> tuple[Range, str]:

@@ -24,6 +24,8 @@ from hearth.gateway import Gateway, Member
 from hearth.gather import Spot
 from hearth.index.client import IndexClient
 from hearth.settings import Settings
+from hearth.store import Memory
+from hearth.store_disk import Shelf
 
 __all__ = ["Engine", "Notice", "Outcome", "Source", "Suggestion", "open_engine"]
 
@@ -61,7 +63,10 @@ class Engine:
         self.index = IndexClient(self._index_gone) if settings.index.enabled else None
         self._finder = Finder(settings)
         self.gateway = Gateway(self._find, settings.privacy.own_hosts, self._tell)
-        self._completer = Completer(self.gateway, self._copy, settings.completion, self._names)
+        self._shelf = Shelf(data_dir / "prompts", self._tell)
+        self._memory = Memory(self._shelf)
+        self._completer = Completer(self.gateway, self._memory, self._copy, settings.completion, self._names)
+        self._loads: set[asyncio.Task[None]] = set()
 
     async def complete(
         self,
@@ -80,14 +85,20 @@ class Engine:
 
     def opened(self, snapshot: Snapshot) -> None:
         """A document was opened."""
-        self._open[snapshot.uri] = snapshot
-        self._unread.add(snapshot.uri)
-        self._rest.set()
+        self._note(snapshot)
+        load = asyncio.create_task(self._memory.opened(snapshot.uri), name="remembered suggestions")
+        self._loads.add(load)
+        load.add_done_callback(self._loads.discard)
 
     def changed(self, snapshot: Snapshot) -> None:
         """A document has a new version. Cheap: called on every keystroke."""
-        self.opened(snapshot)
+        self._note(snapshot)
         self._completer.changed(snapshot)
+
+    def _note(self, snapshot: Snapshot) -> None:
+        self._open[snapshot.uri] = snapshot
+        self._unread.add(snapshot.uri)
+        self._rest.set()
 
     def saved(self, uri: str) -> None:
         """A document was written to disk."""
@@ -149,7 +160,7 @@ class Engine:
             },
             "backends": [asdict(probe) for probe in self.gateway.probes()],
             "index": await self.index.status() if self.index else {"state": "off"},
-            "cache": {"kind": "memory", "suggestions": len(self._completer.memory)},
+            "cache": {"suggestions": len(self._memory), "problem": self._shelf.problem},
             "ledger": {"entries": 0, "note": "this version contacts no host but this machine and those you declared"},
             "disk": self._disk(),
             "gpu": _gpus(),
@@ -180,7 +191,8 @@ class Engine:
         return "\n".join(lines) + "\n"
 
     async def run(self) -> None:
-        """The background work, until cancelled: servers, the index, open documents."""
+        """The background work, until cancelled: servers, the index, open documents, the prompt store."""
+        self._shelf.start()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.gateway.run(), name="gateway")
             tasks.create_task(self._read_documents(), name="open documents")
@@ -189,7 +201,10 @@ class Engine:
 
     async def aclose(self) -> None:
         """Give back sockets and child processes."""
+        for load in self._loads:
+            load.cancel()
         await self._completer.aclose()
+        await self._shelf.aclose()
         await self.gateway.aclose()
         if self.index:
             await self.index.aclose()

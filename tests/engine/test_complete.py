@@ -17,6 +17,7 @@ from hearth.errors import HearthError
 from hearth.gateway import Gateway, Member
 from hearth.gather import Spot
 from hearth.settings import CompletionSettings
+from hearth.store import Entry, Memory
 
 ADD = "(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
 
@@ -56,7 +57,9 @@ async def bench(
         return copy
 
     gateway = Gateway(find, (), told.append)
-    completer = Completer(gateway, from_workspace, settings or CompletionSettings(), lambda uri: ("w", "a.py"))
+    completer = Completer(
+        gateway, Memory(), from_workspace, settings or CompletionSettings(), lambda uri: ("w", "a.py")
+    )
     running = asyncio.create_task(gateway.run())
     await gateway.probed.wait()
     try:
@@ -213,6 +216,16 @@ async def test_the_selected_item_of_the_suggest_widget_begins_the_text() -> None
 async def test_crlf_documents_get_crlf() -> None:
     async with bench(Script(text=ADD)) as b:
         assert text_of(await b.ask("x\r\ndef add█\r\n")) == "(a, b):\r\n    return a + b"
+
+
+async def test_other_suggestions_for_the_place_are_offered_too() -> None:
+    async with bench(Script(text="one\n")) as b:
+        await b.ask("x = █\n")
+        flight = b.completer.pilot.flight
+        assert flight
+        b.completer.memory.remember(Entry(flight.place, "two", "b", "m"))
+        outcome = await b.ask("x = █\n")
+        assert [s.text for s in outcome.suggestions] == ["two", "one"]
 
 
 async def test_switched_off() -> None:

@@ -56,7 +56,9 @@ async def engine_in(
     settings, problems = parse(raw or {})
     assert problems == []
     notices = told if told is not None else []
-    async with open_engine(settings, data_dir=folder / "data", folders=[folder], notify=notices.append) as engine:
+    async with open_engine(
+        settings, data_dir=folder.with_name(f"{folder.name}-data"), folders=[folder], notify=notices.append
+    ) as engine:
         await engine.settled(10)
         yield engine
 
@@ -155,3 +157,19 @@ async def test_the_page_of_reasons_lists_the_last_requests(tmp_path: Path) -> No
 @pytest.mark.parametrize("uri", ["untitled:Untitled-1", "file:///a%00b", "http://[bad", "", "file://"])
 def test_odd_uris_have_no_path(uri: str) -> None:
     assert path_of(uri) is None
+
+
+async def test_suggestions_are_remembered_across_restarts(tmp_path: Path) -> None:
+    script, log = tmp_path / "script.json", tmp_path / "log"
+    script.write_text(json.dumps({"text": "compute(value)\n", "log": str(log)}))
+    raw = {"backends": [{"kind": "scripted", "model": str(script)}], "index": {"enabled": False}}
+    async with engine_in(tmp_path, raw) as engine:
+        assert (await ask(engine, tmp_path / "a.py", "x = █\n")).source == "model"
+    async with engine_in(tmp_path, raw) as engine:
+        engine.opened(Snapshot.of("", uri=(tmp_path / "a.py").as_uri()))
+        for _ in range(100):  # what is remembered of the document is read in the background
+            if (await engine.status())["cache"]["suggestions"]:
+                break
+            await asyncio.sleep(0.02)
+        outcome = await ask(engine, tmp_path / "a.py", "x = com█\n")
+        assert (outcome.source, outcome.suggestions[0].text) == ("memory", "pute(value)")
