@@ -5,13 +5,27 @@ The text around the cursor is frozen at an *anchor*: everything up to and includ
 the model had written it. A keystroke then costs the model a token or two instead of the whole suffix. Measured on
 llama.cpp this is about 18 times cheaper than rebuilding prefix-suffix-middle at every key.
 
-A new anchor is taken only when the frozen text no longer describes the document: a jump, a changed prefix, a changed
-suffix, a tail that grew too long. The window before the cursor begins at a multiple of WINDOW_STEP_LINES, so that a new
-anchor further down still shares its beginning with the old one.
+A new anchor is taken only when the frozen text no longer describes the document: a jump, a changed prefix, a suffix
+that changed by more than a little, a tail that grew too long. The window before the cursor begins at a multiple of
+WINDOW_STEP_LINES, so that a new anchor further down still shares its beginning with the old one.
+
+A head is made of segments in the order of their stability, so that a change of one leaves the bytes before it alone:
+
+    PROJECT  snippets of other places, in pages that are only ever appended to (core.background)
+    FILE     the file's name, and its imports where the window does not reach them
+    RECENT   recent edits elsewhere, and what tools say about the lines nearby
+    CURSOR   the window before the cursor, what follows it, and the middle token
+
+Dialects with `order == "spm"` want what follows the cursor first; their other segments keep the order.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
+from hearth.core.background import EMPTY, Background
+from hearth.core.context import Snippet, commented, diagnostics_text, edits_text, imports_of
 from hearth.core.dialect import Dialect
 from hearth.core.text import Position, Snapshot
 
@@ -26,15 +40,40 @@ TAIL_CHARS_SOFT = 600
 TAIL_CHARS_MAX = 1_500
 SUFFIX_COMPARED_CHARS = 400
 """A frozen suffix still serves while this much of it, after the cursor's line, is unchanged."""
+SUFFIX_COMPARED_TOKENS = 50
+SUFFIX_CHANGED_SHARE_MAX = 0.1
+"""It also serves while its first token is the same and less than this share of the first tokens differs."""
 CHARS_PER_TOKEN_MIN = 2.5
 """Code has 2.5 to 4 characters a token; the small figure keeps a prompt inside the context window."""
+UNNAMED = "untitled"
+"""Stands for the name of the current file where it has none but other files precede it."""
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+class Stability(IntEnum):
+    """How long a segment stays as it is, the longest first: the order in which segments are rendered."""
+
+    PROJECT = 1
+    FILE = 2
+    RECENT = 3
+    CURSOR = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a prompt. `origin` is the URI its text is from, "" for text of several or of none."""
+
+    stability: Stability
+    text: str
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """A frozen prompt. `before` and `after` are the document's text (LF line endings) that `head` was rendered from.
 
-    `from_start`: `before` begins at the document's first character.
+    `from_start`: `before` begins at the document's first character. `head` is what `segments` are together.
     """
 
     before: str
@@ -42,17 +81,43 @@ class Anchor:
     head: str
     from_start: bool
     dialect: Dialect
+    segments: tuple[Segment, ...] = ()
 
 
 def anchor_at(
-    snapshot: Snapshot, position: Position, dialect: Dialect, *, path: str, repo: str, prompt_tokens_max: int
+    snapshot: Snapshot,
+    position: Position,
+    dialect: Dialect,
+    *,
+    path: str,
+    repo: str,
+    prompt_tokens_max: int,
+    background: Background = EMPTY,
+    previous: Anchor | None = None,
 ) -> Anchor:
-    """Freeze the text around the start of the cursor's line (so that backspacing within the line keeps the anchor)."""
+    """Freeze the text around the start of the cursor's line (so that backspacing within the line keeps the anchor).
+
+    `background` is what stands before the file's own text. `previous` is the document's last anchor: where a dialect
+    puts the suffix first, its suffix is kept while the document's differs little, because all the rest follows it.
+    """
     room = max(200, int(prompt_tokens_max * CHARS_PER_TOKEN_MIN) - TAIL_CHARS_MAX - len(path) - len(repo))
+    project, recent = _affordable(background, dialect, snapshot.language, room // 3)
+    room -= sum(len(segment.text) for segment in (*project, *recent))
+    imports = imports_of(snapshot.lines[: position.line], snapshot.language)
+    imports_room = sum(len(line) + 1 for _, line in imports) + 1
+    imports, imports_room = (imports, imports_room) if imports_room <= room // 4 else ((), 0)
+    room -= imports_room
     suffix_room = min(SUFFIX_CHARS_MAX, room // 4)
     first, before = _window_before(snapshot, position.line, min(PREFIX_CHARS_MAX, room - suffix_room))
     after = _window_after(snapshot, position, suffix_room)
-    return Anchor(before, after, _render(dialect, before, after, path, repo), first == 0, dialect)
+    if dialect.order == "spm" and previous and previous.dialect == dialect and _like(previous.after, after):
+        after = previous.after
+    above = "".join(f"{line}\n" for number, line in imports if number < first)
+    above = f"{above}\n" if above else ""
+    parts = _Parts(repo, path, above, before, after, snapshot.uri, project, recent)
+    segments = _laid_out(parts, dialect)
+    head = "".join(segment.text for segment in segments)
+    return Anchor(before, after, head, first == 0, dialect, segments)
 
 
 def tail_of(anchor: Anchor, snapshot: Snapshot, position: Position) -> str | None:
@@ -77,6 +142,19 @@ def tail_of(anchor: Anchor, snapshot: Snapshot, position: Position) -> str | Non
 def rendered(anchor: Anchor, tail: str) -> str:
     """The prompt to send: the frozen head and what was typed since, without anything the model reads as a token."""
     return anchor.head + _harmless(tail, anchor.dialect)
+
+
+def renewal_tokens(old: Anchor | None, new: Anchor) -> int:
+    """About how many tokens a server that has `old` in its cache must read for `new`: what follows the part they
+    share. For deciding whether a moment of rest is long enough."""
+    kept = 0
+    if old is not None:
+        low, high = 0, min(len(old.head), len(new.head))
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if old.head[low:middle] == new.head[low:middle] else (low, middle - 1)
+        kept = low
+    return round((len(new.head) - kept) / CHARS_PER_TOKEN_MIN)
 
 
 def lf(text: str) -> str:
@@ -107,19 +185,111 @@ def _window_after(snapshot: Snapshot, position: Position, chars_max: int) -> str
 def _same_after(anchor: Anchor, snapshot: Snapshot, position: Position) -> bool:
     count = SUFFIX_COMPARED_CHARS
     now = "\n" + lf("".join(snapshot.lines[position.line + 1 : position.line + 1 + SUFFIX_LINES_MAX]))
-    return now.strip()[:count] == anchor.after.strip()[:count] or now[:count] == anchor.after[:count]
+    return (
+        now[:count] == anchor.after[:count]
+        or now.strip()[:count] == anchor.after.strip()[:count]
+        or _like(anchor.after, now)
+    )
 
 
-def _render(dialect: Dialect, before: str, after: str, path: str, repo: str) -> str:
-    before, after = _harmless(before, dialect), _harmless(after, dialect)
-    path, repo = _harmless(path, dialect), _harmless(repo, dialect)
-    header = dialect.file.format(path=path) if dialect.file and path else ""
-    outside, inside = ("", header) if dialect.path_inside else (header, "")
-    if dialect.repo and repo and header:
-        outside = dialect.repo.format(repo=repo) + outside
+def _like(then: str, now: str) -> bool:
+    """Whether two suffixes begin alike: the first token is the same and the first SUFFIX_COMPARED_TOKENS differ by
+    less than SUFFIX_CHANGED_SHARE_MAX of them."""
+    mine, others = _first_tokens(then), _first_tokens(now)
+    if not mine or not others or mine[0] != others[0]:
+        return mine == others
+    longest = max(len(mine), len(others))
+    return _distance(mine, others, longest) < SUFFIX_CHANGED_SHARE_MAX * longest
+
+
+def _first_tokens(text: str) -> list[str]:
+    return [match.group() for match, _ in zip(_TOKEN.finditer(text), range(SUFFIX_COMPARED_TOKENS), strict=False)]
+
+
+def _distance(a: Sequence[str], b: Sequence[str], longest: int) -> int:
+    """Edit distance of two lists as far as it matters here; `longest` stands for "too far". Only a band of the table
+    is computed."""
+    band = int(SUFFIX_CHANGED_SHARE_MAX * longest)
+    row = {column: column for column in range(min(band, len(b)) + 1)}
+    for number in range(1, len(a) + 1):
+        fresh: dict[int, int] = {}
+        for column in range(max(0, number - band), min(len(b), number + band) + 1):
+            best = row.get(column, longest) + 1
+            if column:
+                changed = 0 if a[number - 1] == b[column - 1] else 1
+                best = min(best, row.get(column - 1, longest) + changed, fresh.get(column - 1, longest) + 1)
+            fresh[column] = best
+        row = fresh
+    return row.get(len(b), longest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    repo: str
+    path: str
+    imports: str
+    before: str
+    after: str
+    uri: str
+    project: tuple[Segment, ...]
+    recent: tuple[Segment, ...]
+
+
+def _laid_out(parts: _Parts, dialect: Dialect) -> tuple[Segment, ...]:
+    """The segments of a head in the order in which the dialect's models were trained to see them."""
+    path = parts.path or (UNNAMED if parts.project and dialect.file else "")
+    header = dialect.file.format(path=_harmless(path, dialect)) if dialect.file and path else ""
+    repo = dialect.repo.format(repo=_harmless(parts.repo, dialect)) if dialect.repo and parts.repo and header else ""
+    imports, before, after = (_harmless(text, dialect) for text in (parts.imports, parts.before, parts.after))
+    file = f"{dialect.prefix}{header}{imports}" if dialect.path_inside else f"{header}{dialect.prefix}{imports}"
+    project = parts.project
+    if not _outside(dialect):
+        # The prefix token comes first and the other files follow it, as text.
+        first = project[0] if project else None
+        file = file.replace(dialect.prefix, "", 1) if first else file
+        project = (Segment(Stability.PROJECT, dialect.prefix + first.text, first.origin), *project[1:]) if first else ()
+    head = [Segment(Stability.PROJECT, repo, ""), *project, Segment(Stability.FILE, file, parts.uri), *parts.recent]
+    suffix = Segment(Stability.CURSOR, f"{dialect.suffix}{after}", parts.uri)
+    window = Segment(Stability.CURSOR, before, parts.uri)
+    end = Segment(Stability.CURSOR, dialect.middle, "")
     if dialect.order == "spm":
-        return f"{outside}{dialect.suffix}{after}{dialect.prefix}{inside}{before}{dialect.middle}"
-    return f"{outside}{dialect.prefix}{inside}{before}{dialect.suffix}{after}{dialect.middle}"
+        whole = [suffix, *head, window, end] if not _outside(dialect) else [head[0], suffix, *head[1:], window, end]
+    else:
+        whole = [*head, window, suffix, end]
+    return tuple(segment for segment in whole if segment.text)
+
+
+def _outside(dialect: Dialect) -> bool:
+    """Whether other files stand before the prefix token: so where a control token of its own begins a file."""
+    return any(dialect.file.startswith(token) for token in dialect.tokens)
+
+
+def _affordable(
+    background: Background, dialect: Dialect, language: str, chars_max: int
+) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
+    """PROJECT and RECENT as segments; what does not fit is left out from the end, snippet by snippet, so that the
+    same background always gives the same bytes in the same context window."""
+    project: list[Segment] = []
+    for snippet in background.snippets:
+        text = _shown(snippet, dialect, language)
+        if not text or len(text) > chars_max:
+            break
+        project.append(Segment(Stability.PROJECT, text, snippet.origin))
+        chars_max -= len(text)
+    told = "\n".join(part for part in (edits_text(background.hunks), diagnostics_text(background.diagnostics)) if part)
+    comment = commented(told, language)
+    recent = f"{_harmless(comment, dialect)}\n\n" if comment else ""
+    return tuple(project), (Segment(Stability.RECENT, recent, ""),) if recent and len(recent) <= chars_max else ()
+
+
+def _shown(snippet: Snippet, dialect: Dialect, language: str) -> str:
+    """One snippet as the dialect names files, or as comments of the current language where it does not name them."""
+    text = snippet.text.strip("\n")
+    if dialect.file:
+        header = dialect.file.format(path=_harmless(snippet.path, dialect))
+        return f"{header}{_harmless(text, dialect)}{dialect.file_end}"
+    comment = commented(f"{snippet.path}\n{text}", language)
+    return f"{_harmless(comment, dialect)}\n\n" if comment else ""
 
 
 def _harmless(text: str, dialect: Dialect) -> str:
