@@ -46,7 +46,8 @@ def load_users(path):
 @pytest.fixture(autouse=True)
 def no_servers_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Discovery must not find a model server that happens to run where the tests do."""
-    monkeypatch.setattr(discover.Finder.__init__, "__kwdefaults__", {"ports": (), "env": {}})
+    defaults = discover.Finder.__init__.__kwdefaults__
+    monkeypatch.setattr(discover.Finder.__init__, "__kwdefaults__", {**defaults, "ports": (), "env": {}})
 
 
 @asynccontextmanager
