@@ -101,10 +101,10 @@ def _pages(background: Background, context: CompletionContext, chars_max: int) -
         if not any(_same(snippet, other) for other in (*known, *fresh)):
             fresh.append(snippet)
     page = fitted(fresh, room)
+    if len(page) < len(fresh) and _outlived([*known, *page], offered, chars_max):
+        return _started_over(offered, chars_max)
     if page and (evicted or sum(map(_size, page)) >= PAGE_CHARS_MIN):
         return (*kept, page)
-    if not evicted and fresh and not page and _outlived(known, offered, chars_max):
-        return _started_over(offered, chars_max)
     return tuple(kept)
 
 
