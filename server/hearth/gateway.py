@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from hearth.backends.base import Backend, Delta, Finish, Generate, Probe, State, Usage
+from hearth.backends.base import Backend, Delta, Finish, Generate, Probe, State, Stateful, Usage
 from hearth.core.dialect import DIALECTS, Dialect
 from hearth.errors import (
     BackendError,
@@ -161,6 +161,32 @@ class Gateway:
         finally:
             self.totals.add(usage)
 
+    async def prefill(self, target: Target, prompt: str) -> Usage | None:
+        """Have the server read `prompt` into its cache while nothing else is to be done; cancel it for anything else.
+
+        None where the server would gain nothing from it, or where it failed.
+        """
+        if not target.probe.prefills:
+            return None
+        usage = Usage()
+        try:
+            async with aclosing(self.stream(target, Generate(prompt, max_tokens=0))) as events:
+                async for event in events:
+                    usage = event.usage or usage
+        except HearthError:
+            return None
+        return usage
+
+    async def save_state(self, target: Target, name: str) -> bool:
+        """Have the server keep what it has read, under `name`; False where it cannot."""
+        backend = self._stateful(target)
+        return backend is not None and await backend.save_state(name)
+
+    async def restore_state(self, target: Target, name: str) -> int | None:
+        """Have the server bring back what was kept under `name`: its tokens, None if there is nothing."""
+        backend = self._stateful(target)
+        return None if backend is None else await backend.restore_state(name)
+
     def check(self, url: str) -> None:
         """Raise EgressDenied unless `url` is on this machine or on a host the user declared."""
         if url.startswith("inproc:"):
@@ -176,6 +202,15 @@ class Gateway:
     async def aclose(self) -> None:
         """Close every backend."""
         await asyncio.gather(*(m.backend.aclose() for m in self._members), return_exceptions=True)
+
+    def _stateful(self, target: Target) -> Stateful | None:
+        if not target.probe.saves_state or not isinstance(target.backend, Stateful):
+            return None
+        try:
+            self.check(target.backend.url)
+        except EgressDenied:
+            return None
+        return target.backend
 
     async def _find_again(self) -> None:
         members = list(await self._find())

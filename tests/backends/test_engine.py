@@ -40,6 +40,12 @@ sys.stdin.read()
 """
 
 
+@pytest.fixture(autouse=True)
+def own_data(tmp_path, monkeypatch):
+    """The engine keeps its states in the data directory: not in the user's."""
+    monkeypatch.setenv("HEARTH_DATA_DIR", str(tmp_path / "data"))
+
+
 @pytest.fixture(scope="module")
 def model():
     return str(tiny_model(context=CONTEXT))

@@ -7,7 +7,7 @@ socket, so that the server stops generating.
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 Kind = Literal["llamacpp", "ollama", "openai", "embedded", "scripted"]
 State = Literal["ready", "loading", "down", "unauthorised", "wrong", "no_model"]
@@ -19,6 +19,7 @@ class Generate:
     """One request to continue `prompt` (already rendered with the model's own FIM tokens).
 
     `stop` may be longer than the server takes: the backend sends the first `stop_limit` and the rest is ours to watch.
+    `max_tokens` of 0: only read the prompt, for the server's cache (where `Probe.prefills`); a token may come anyway.
     """
 
     prompt: str
@@ -73,6 +74,8 @@ class Probe:
     cached_tokens_visible: bool = False
     stop_limit: int | None = None  # None: no limit known
     slots: int | None = None
+    prefills: bool = False  # a request for no tokens leaves its prompt in the server's cache
+    saves_state: bool = False  # it is Stateful: what it has read can be kept over a restart of the server
     problem: str = ""
     remedy: str = ""
 
@@ -100,4 +103,21 @@ class Backend(Protocol):
 
     async def aclose(self) -> None:
         """Release sockets and child processes."""
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What a Backend may also be: one whose server can write what it has read of a prompt to a file, and read it back.
+
+    `name` is any text; the same name, model and context find the same state. Both wait until the server is idle.
+    """
+
+    async def save_state(self, name: str) -> bool:
+        """Keep the state that the last request left; whether it was kept. Never raises BackendError."""
+        ...
+
+    async def restore_state(self, name: str) -> int | None:
+        """Bring a kept state back: how many tokens the server has read now, None if there is none to bring back.
+        Never raises BackendError."""
         ...

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from hearth.backends.base import Backend
@@ -33,14 +34,22 @@ Found = tuple[Backend, tuple[str, ...]]
 
 
 class Finder:
-    """Call it to get the backends and their roles. The same server keeps the same Backend over all calls."""
+    """Call it to get the backends and their roles. The same server keeps the same Backend over all calls.
+
+    `states_dir`: where the embedded engine keeps its states; None: in the user's data directory.
+    """
 
     def __init__(
-        self, settings: Settings, *, ports: Sequence[int] = PORTS, env: Mapping[str, str] = os.environ
+        self,
+        settings: Settings,
+        *,
+        ports: Sequence[int] = PORTS,
+        env: Mapping[str, str] = os.environ,
+        states_dir: Path | None = None,
     ) -> None:
         self._ports = ports
         self._env = env
-        self._configured = [(make(entry, env), entry.roles) for entry in settings.backends]
+        self._configured = [(make(entry, env, states_dir=states_dir), entry.roles) for entry in settings.backends]
         self._discovered: dict[BackendSettings, Backend] = {}
 
     async def __call__(self) -> list[Found]:
@@ -64,7 +73,13 @@ async def find(settings: Settings) -> list[Found]:
     return await Finder(settings)()
 
 
-def make(entry: BackendSettings, env: Mapping[str, str] = os.environ, deadlines: Deadlines | None = None) -> Backend:
+def make(
+    entry: BackendSettings,
+    env: Mapping[str, str] = os.environ,
+    deadlines: Deadlines | None = None,
+    *,
+    states_dir: Path | None = None,
+) -> Backend:
     """The Backend for one entry. An empty url means the kind's usual port; nothing is contacted yet."""
     key = env.get(entry.api_key_env, "") if entry.api_key_env else ""
     if not entry.url and entry.kind in DEFAULT_URLS:
@@ -77,7 +92,7 @@ def make(entry: BackendSettings, env: Mapping[str, str] = os.environ, deadlines:
         case "openai":
             return OpenAi(entry, api_key=key, deadlines=deadlines)
         case "embedded":
-            return Embedded(entry, deadlines=deadlines)
+            return Embedded(entry, deadlines=deadlines, states_dir=states_dir)
         case "scripted":
             return ScriptedBackend(entry.model)
 

@@ -4,6 +4,7 @@ The child (hearth.backends.engine_process) says where it listens; from there on 
 worker starts it again if it dies, and each life has a new address and a new key.
 """
 
+import asyncio
 import importlib.metadata
 import importlib.util
 import sys
@@ -15,8 +16,9 @@ from typing import Any
 from hearth.backends.base import Delta, Finish, Generate, Probe
 from hearth.backends.http import Deadlines, Hints
 from hearth.backends.llamacpp import LlamaCpp
+from hearth.backends.states import States
 from hearth.errors import BackendError, ModelLoading, Unreachable, WorkerError
-from hearth.settings import BackendSettings
+from hearth.settings import BackendSettings, data_dir
 from hearth.worker import Worker, python_argv
 
 RESTARTS_MAX = 2
@@ -30,10 +32,14 @@ RESTART_REMEDY = "Reload the window to start it again; try a smaller model if th
 
 
 class Embedded:
-    """A Backend with its own engine process, started by the first probe."""
+    """A Backend with its own engine process, started by the first probe. `states_dir`: where states are saved."""
 
-    def __init__(self, settings: BackendSettings, *, deadlines: Deadlines | None = None) -> None:
+    def __init__(
+        self, settings: BackendSettings, *, deadlines: Deadlines | None = None, states_dir: Path | None = None
+    ) -> None:
         self._settings = settings
+        self._states_dir = states_dir or data_dir() / "slots"
+        self._states: States | None = None
         self._deadlines = deadlines
         self._path = Path(settings.model).expanduser()
         self._worker: Worker | None = None
@@ -61,7 +67,8 @@ class Embedded:
         if unusable:
             return unusable
         if self._worker is None:
-            self._worker = self._new_worker()
+            arguments = await asyncio.to_thread(self._prepare_states)
+            self._worker = self._worker or self._new_worker(arguments)
         try:
             await self._worker.start()
             await self._worker.first_message(ANNOUNCE_S)
@@ -83,6 +90,28 @@ class Embedded:
             return _refused(Unreachable(f"the embedded engine is not running: {self._problem}", RESTART_REMEDY))
         return _refused(ModelLoading("the embedded engine is still loading the model", "Nothing to do: it is coming."))
 
+    async def save_state(self, name: str) -> bool:
+        """See backends.base.Stateful."""
+        states, inner = self._states, self._inner
+        if states is None or inner is None or (file := await asyncio.to_thread(states.begin, name)) is None:
+            return False
+        size = await inner.save_slot(file)
+        if size is None:
+            await asyncio.to_thread(states.give_up, name)
+            return False
+        return await asyncio.to_thread(states.keep, name, size)
+
+    async def restore_state(self, name: str) -> int | None:
+        """See backends.base.Stateful."""
+        states, inner = self._states, self._inner
+        if states is None or inner is None or (found := await asyncio.to_thread(states.unseal, name)) is None:
+            return None
+        file, digest = found
+        tokens = await inner.restore_slot(file)
+        if tokens is not None:
+            await asyncio.to_thread(states.reseal, name, digest)
+        return tokens
+
     async def aclose(self) -> None:
         """End the engine and close the connections."""
         if self._worker is not None:
@@ -92,9 +121,23 @@ class Embedded:
         self._inner = None
         self._past.clear()
 
-    def _new_worker(self) -> Worker:
+    def _prepare_states(self) -> list[str]:
+        """What to tell the engine of the folder of states: nothing if it cannot be used."""
+        try:
+            model = self._path.stat()
+        except OSError:
+            return []
+        fingerprint = f"{_requirement()} {self._path.resolve()} {model.st_size} {model.st_mtime_ns}"
+        states = States(self._states_dir.absolute(), f"{fingerprint} {self._settings.context_tokens}")
+        self._states = states if states.prepare() else None
+        return [str(self._states_dir.absolute())] if self._states else []
+
+    def _new_worker(self, arguments: list[str]) -> Worker:
         argv = python_argv(
-            "hearth.backends.engine_process", str(self._path.resolve()), str(self._settings.context_tokens)
+            "hearth.backends.engine_process",
+            str(self._path.resolve()),
+            str(self._settings.context_tokens),
+            *arguments,
         )
         return Worker(
             "engine",

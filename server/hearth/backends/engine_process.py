@@ -1,6 +1,6 @@
 """The embedded engine's own process: llama.cpp's server on a random loopback port, ended with its parent.
 
-Started as `python -I -m hearth.backends.engine_process MODEL CONTEXT_TOKENS`. Its one message is
+Started as `python -I -m hearth.backends.engine_process MODEL CONTEXT_TOKENS [STATES_FOLDER]`. Its one message is
 {"ready": true, "url": "http://127.0.0.1:PORT", "key": "..."} or {"ready": false, "error": "..."}; after that it speaks
 llama.cpp's HTTP. The key keeps other users and web pages on this machine out.
 """
@@ -58,6 +58,8 @@ def main() -> None:
     params.port = 0
     params.api_keys = [key]
     params.ui = False
+    if len(sys.argv) > 3:
+        params.slot_save_path = sys.argv[3] + os.sep  # joined with the file's name as it is
     params.cors_origins = ""
     params.cors_credentials = False
     params.verbosity = QUIET

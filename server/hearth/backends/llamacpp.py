@@ -4,6 +4,7 @@ Its prompt cache belongs to a slot, so every request names the same slot and sen
 extends the last one costs only its new tokens, which `timings` shows.
 """
 
+import hashlib
 from collections.abc import AsyncGenerator
 
 from hearth.backends.base import Delta, Finish, Generate, Kind, Probe, Usage
@@ -15,6 +16,10 @@ from hearth.errors import BackendError, ProtocolFault
 from hearth.settings import BackendSettings
 
 SERVER = "llama.cpp"
+STATE_S = 10.0
+"""For saving or restoring a slot's state, and for the generation that it waits for."""
+STATES_PER_MODEL = 8
+"""Files with states that one model leaves in a server's own folder, which is not ours to clean up."""
 
 
 class LlamaCpp:
@@ -34,6 +39,8 @@ class LlamaCpp:
         label = f"{SERVER} at {settings.url}"
         self._http = Http(settings.url, hints or _hints(label), api_key=api_key, deadlines=deadlines)
         self._slot: int | None = None
+        self._fingerprint = ""
+        self._tried: set[str] = set()  # states that a restore failed with: a damaged one can end the server
 
     @property
     def name(self) -> str:
@@ -68,6 +75,8 @@ class LlamaCpp:
         found = detect(f"{model} {path}", vocabulary, string(props.get("chat_template")))
         dialect, problem, remedy = choose_dialect(self._settings.fim, found, vocabulary)
         defaults = table(props.get("default_generation_settings"))
+        context_tokens = integer(defaults.get("n_ctx"))
+        self._fingerprint = f"{path} {context_tokens} {string(props.get('build_info'))}"
         return Probe(
             self._kind,
             self.url,
@@ -75,9 +84,11 @@ class LlamaCpp:
             model=model,
             server=SERVER,
             dialect=dialect,
-            context_tokens=integer(defaults.get("n_ctx")),
+            context_tokens=context_tokens,
             cached_tokens_visible=True,
             slots=slots,
+            prefills=True,
+            saves_state=await self._saves_state(),
             problem=problem,
             remedy=remedy,
         )
@@ -100,9 +111,63 @@ class LlamaCpp:
             body["id_slot"] = self._slot
         return converse(self._http, "/completion", body, "sse", read_event, max_tokens=request.max_tokens)
 
+    async def save_state(self, name: str) -> bool:
+        """See backends.base.Stateful. The file is in the folder that the server was started with."""
+        file = self._state_file(name)
+        saved = await self.save_slot(file) is not None
+        if saved:
+            self._tried.discard(file)
+        return saved
+
+    async def restore_state(self, name: str) -> int | None:
+        """See backends.base.Stateful."""
+        file = self._state_file(name)
+        if file in self._tried:
+            return None
+        self._tried.add(file)
+        tokens = await self.restore_slot(file)
+        if tokens is not None:
+            self._tried.discard(file)
+        return tokens
+
+    async def save_slot(self, file: str) -> int | None:
+        """Have our slot's state written to `file` in the server's folder: its bytes, None if it was not."""
+        answer = await self._slot_action("save", file)
+        return integer(answer.get("n_written")) or None
+
+    async def restore_slot(self, file: str) -> int | None:
+        """Have our slot's state read from `file`: its tokens, None if it was not."""
+        answer = await self._slot_action("restore", file)
+        return integer(answer.get("n_restored")) or None
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    async def _slot_action(self, action: str, file: str) -> Value:
+        """The server's answer, {} if it did not do it."""
+        if self._slot is None:
+            return {}
+        try:
+            return await self._http.json(f"/slots/{self._slot}?action={action}", {"filename": file}, within_s=STATE_S)
+        except BackendError:
+            return {}
+
+    async def _saves_state(self) -> bool:
+        """Whether the server was started with a folder for slot states: then it only objects to the missing name."""
+        if self._slot is None:
+            return False
+        try:
+            await self._http.json(f"/slots/{self._slot}?action=save", {"filename": ""})
+        except BackendError as error:
+            return isinstance(error, ProtocolFault) and "filename" in error.message
+        return False
+
+    def _state_file(self, name: str) -> str:
+        """Few names for each model, so that states replace each other."""
+        model = hashlib.sha256(self._fingerprint.encode("utf-8", "replace")).hexdigest()[:16]
+        number = hashlib.sha256(name.encode("utf-8", "replace")).digest()[0] % STATES_PER_MODEL
+        return f"hearth-{model}-{number}.bin"
 
     async def _vocabulary(self) -> frozenset[str] | None:
         """Those of PROBE_TOKENS that are one token of the model; None if the server does not tell."""

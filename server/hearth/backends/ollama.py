@@ -73,6 +73,7 @@ class Ollama:
             server=SERVER,
             dialect=dialect,
             context_tokens=self._context_tokens,
+            prefills=True,  # by one token, the fewest that it takes; its cache keeps the prompt then, too
             problem=problem,
             remedy=remedy,
         )

@@ -17,6 +17,8 @@ from hearth.errors import BackendError, ModelMissing, ProtocolFault, ServerFault
 from hearth.settings import BackendSettings
 
 STOP_LIMIT = 4
+CACHING_SERVERS = frozenset({"llama.cpp", "vLLM", "LM Studio", "TabbyAPI"})
+"""Servers that keep a prompt's cache from one request to the next without being asked to."""
 REASONS: dict[str, Reason] = {"stop": "stop", "length": "length", "content_filter": "filter"}
 BROKEN_REASONS = frozenset({"error", "abort"})
 
@@ -74,6 +76,8 @@ class OpenAi:
             context_tokens=found.context_tokens,
             cached_tokens_visible=self._cache_seen,
             stop_limit=STOP_LIMIT,
+            # By one token, the fewest that is allowed: of use only where the server is known to keep what it read.
+            prefills=self._cache_seen or found.server in CACHING_SERVERS,
             problem=problem,
             remedy=remedy,
         )

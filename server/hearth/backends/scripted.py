@@ -8,6 +8,7 @@ one JSON object; every key may be left out:
       "model": "scripted",         what the model calls itself
       "dialect": "qwen",           family of FIM tokens: how prompts are taken apart; "" = a model that cannot fill in
       "context_tokens": 32768,
+      "prefills": 0,               1: it takes requests for no tokens, and counts them like others
       "state": "ready",            what the probe says; anything but "ready" also fails every request
       "delay_ms": 0,               before the first piece (a prompt being read)
       "token_ms": 0,               before each further piece
@@ -110,6 +111,7 @@ class Script:
     model: str = "scripted"
     dialect: str = "qwen"
     context_tokens: int = 32768
+    prefills: int = 0
     state: State = "ready"
     delay_ms: int = 0
     token_ms: int = 0
@@ -184,6 +186,7 @@ class ScriptedBackend:
             context_tokens=script.context_tokens,
             cached_tokens_visible=True,
             slots=1,
+            prefills=bool(script.prefills),
             problem="" if script.state == "ready" else f"the script says: {script.state}",
         )
 
@@ -214,6 +217,10 @@ class ScriptedBackend:
         script = self.script
         if script.state != "ready":
             raise FAULTS[_STATE_FAULTS[script.state]](f"the script says: {script.state}")
+        if not request.max_tokens:
+            await _pause(script.delay_ms)
+            yield Finish("length", Usage(tokens(request.prompt), self._prefilled, 0))
+            return
         rule = self._rule(request.prompt)
         await _pause(script.delay_ms if rule.delay_ms is None else rule.delay_ms)
         text, reason = _shorten(rule, request)
