@@ -38,7 +38,10 @@ PURE_MODULES = {
     "itertools", "json", "keyword", "math", "operator", "re", "string", "textwrap", "types", "typing", "unicodedata",
     "zlib", "tree_sitter",
 }  # fmt: skip
-PURE_NAMES = {"pathlib": {"PurePath", "PurePosixPath", "PureWindowsPath"}}
+PURE_NAMES = {
+    "pathlib": {"PurePath", "PurePosixPath", "PureWindowsPath"},
+    "importlib": {"import_module"},  # for grammars, which are loaded one by one, at the first use
+}
 IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
 
 # Third-party packages that only some parts may touch.

@@ -63,7 +63,7 @@ CASES = [
     ("python", "x = █\n", "a._get_GEPAIT_GEPAIT_GEPAIT_GEPAIT_GEPAIT_GEPAIT_GEPAIT_GEPAIT_GEPAIT_GEPAIT_GEPAIT", ""),
     ("python", "# █\n", "-" * 70, "-" * 70),
     ("python", "x = █\n", "1\r\ny = 2\r\n", "1"),
-    ("python", "█\n", "```python\nx = 1\n```", ""),
+    ("python", "█\n", "```python\nx = 1\n```", "x = 1"),
     ("python", "█\n", "Here is the code you asked for:\nx = 1\n", ""),
     ("python", "def f(a, b█):\n", "=1):\n    pass", "=1"),
     ("python", "x = foo(bar█)\n", "(1))\n", "(1)"),

@@ -10,6 +10,18 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from hearth.core.cleaning import (
+    LEAKED,
+    LEAKED_PART,
+    PROSE_LANGUAGES,
+    fence_closed,
+    foreign,
+    may_be_wrapped,
+    reindented,
+    repeated_start,
+    unwrapped,
+    without_token_tail,
+)
 from hearth.core.gate import Extent
 from hearth.core.scan import (
     CLOSERS,
@@ -34,7 +46,21 @@ _RUN = re.compile(r"(\w.{0,23}?|.{0,23}?\w)\1{7,}")
 _CONTINUES = (",", "+", "-", "*", "/", "%", "&", "|", "^", "=", "<", "?", ".", "(", "[", "{")
 _MAY_RESUME = "ecfwr"
 """First letters of the words that continue a compound statement (else, except, catch, finally, when, rescue, ...)."""
-_CHAT = ("```", "Here is", "Here's", "Sure,", "Sure!", "Certainly", "I'm sorry", "As an AI")
+_CONTINUING = re.compile(
+    r"\??\.(?!\.)|&&|\|\||\?\?|\?[^.]|:(?!:)|[+%^<>=]|\|(?!\|)|-(?!-)|[*&](?!/)|/(?![/*])|=>|instanceof\b"
+)
+"""What a line begins with that goes on with the expression above it, in languages that need no `;`."""
+_MAY_CONTINUE = "?.&|:+%^<>=-*/i"
+_DEFINITION = re.compile(
+    r"\s*(?:(?:async )?def\s|class\s|(?:pub(?:\([a-z]+\))? )?(?:async )?fn\s|func\s|(?:async )?function\b"
+    r"|(?:(?:public|private|protected|internal|static|async|override|final|virtual|abstract|get|set)\s)+[^=;]*\("
+    r"|(?!(?:if|for|while|switch|catch|return|else|do|with|using|lock|await|throw|new)\b)(?:[\w<>\[\]?*&:.]+\s+)*[\w~#]+\s*"
+    r"\([^;=]*\)[^;=()]*\{\s*$)"
+)
+HELD_CHARS_MAX = 8_000
+"""The most of a chat answer that is kept until its code is found."""
+BLOCK_LINES_MAX = 6
+_TAG_ENDS = re.compile(r"/?>|</[\w.:-]*>?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +68,8 @@ class Site:
     """Where a suggestion goes. All text with LF line endings.
 
     `above`: up to 60 lines before the cursor's line, nearest last. `below`: non-blank lines after it, nearest first.
-    `leaks`: tokens that end the text wherever they appear.
+    `leaks`: tokens that end the text wherever they appear. `quote`: what ends the string or comment that the cursor is
+    in, where that began above the cursor's line (`Gate.quote`).
     """
 
     language: str
@@ -53,6 +80,7 @@ class Site:
     extent: Extent = "statement"
     max_lines: int = 12
     leaks: tuple[str, ...] = ()
+    quote: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +98,10 @@ class Trimmer:
         self.text: str = ""
         self._site = site
         self._traits = traits_of(site.language)
-        self._scanner = scanned(site.line_before, self._traits)
+        self._scanner = Scanner(self._traits)
+        self._scanner.quote = site.quote
+        self._scanner.feed(site.line_before)
+        self._in_text = bool(self._scanner.quote or self._scanner.comment)
         # What the text after the cursor will close is not for the model to close.
         for char in site.line_after:
             if self._scanner.stack and CLOSERS.get(char) == self._scanner.stack[-1]:
@@ -88,8 +119,14 @@ class Trimmer:
         self._base = self._first_base()
         self._in_block = site.extent == "block"
         self._looking_ahead = False
+        self._ended_with_brace = False
         self._stopped = ""
         self._last_code = ""
+        self._held = ""  # the beginning, until it is known whether it is code
+        self._wrapped: bool | None = None  # whether the code is to be looked for in a chat answer
+        self._seen: list[tuple[str, int]] = []  # the lines kept, and where in `text` each ends
+        self._defined_at = -1  # the indentation of the first definition kept
+        self._definition_over = False
 
     @property
     def stopped(self) -> bool:
@@ -100,7 +137,11 @@ class Trimmer:
         """Take a piece of the stream; "stop" means that more would not change the candidate."""
         if self._stopped:
             return "stop"
-        self._append(piece)
+        self._append(self._unheld(self._normal(piece)))
+        self._read()
+        return "stop" if self._stopped else "keep"
+
+    def _read(self) -> None:
         self._cut_leaks()
         while not self._stopped:
             end = self.text.find("\n", self._line_start)
@@ -108,7 +149,6 @@ class Trimmer:
                 self._look_at_partial_line()
                 break
             self._complete_line(end)
-        return "stop" if self._stopped else "keep"
 
     def so_far(self) -> Candidate:
         """The candidate made of the whole lines that are sure by now; used when the answer cannot wait for the end."""
@@ -116,6 +156,10 @@ class Trimmer:
 
     def finish(self, reason: str) -> Candidate:
         """The candidate, once the stream has ended with `reason` ("stop", "length", "filter", "truncated")."""
+        if not self._stopped and self._wrapped is not False:
+            self._append(self._unwrapped() if self._wrapped else self._plain())
+            self._wrapped = False
+            self._read()
         if not self._stopped and reason in ("stop", "length"):
             self._drop_partial_leak()
             if len(self.text) > self._line_start:
@@ -124,13 +168,72 @@ class Trimmer:
 
     # The stream
 
-    def _append(self, piece: str) -> None:
+    def _normal(self, piece: str) -> str:
+        """With LF line endings; a `\\r` at the end waits for what follows it."""
         if self._pending_cr:
             piece = "\r" + piece
         self._pending_cr = piece.endswith("\r")
         if self._pending_cr:
             piece = piece[:-1]
-        piece = piece.replace("\r\n", "\n").replace("\r", "\n")
+        return piece.replace("\r\n", "\n").replace("\r", "\n")
+
+    def _unheld(self, piece: str) -> str:
+        """What is code of the stream so far: nothing while it may be chat, the fenced block when that is whole."""
+        if self._wrapped is False:
+            return piece
+        self._held += piece
+        if self._wrapped is None:
+            head = self._held.lstrip()
+            self._wrapped = self._is_wrapped(head) if head else None
+            if self._wrapped is None:
+                return ""
+            if not self._wrapped:
+                return self._plain()
+        if not fence_closed(self._held):
+            if len(self._held) > HELD_CHARS_MAX:
+                self._stopped = "the model answered with chat instead of code"
+            return ""
+        self._wrapped = False
+        return self._unwrapped() + "\n"
+
+    def _is_wrapped(self, head: str) -> bool | None:
+        if self._in_text:
+            return False
+        if (wrapped := may_be_wrapped(head, self._site.language)) is not False:
+            return wrapped
+        if without_token_tail(head) is None or repeated_start(self._site.line_before, head) is None:
+            return None
+        return False
+
+    def _plain(self) -> str:
+        """What was held, without the rest of a control token and without what repeats the cursor's own line."""
+        text, self._held = self._held, ""
+        if self._in_text:
+            return text
+        bare = text.lstrip()
+        tail = without_token_tail(bare)
+        if tail is not None and tail != bare:
+            text = tail
+        text = text[repeated_start(self._site.line_before, text) or 0 :]
+        return self._without_doubled_indent(text)
+
+    def _unwrapped(self) -> str:
+        code = unwrapped(self._held, self._site.line_before)
+        if not code:
+            self._stopped = self._stopped or "the model answered with chat instead of code"
+        return code or ""
+
+    def _without_doubled_indent(self, text: str) -> str:
+        """The indentation that the cursor's line has already is not for the model to write again."""
+        before = self._site.line_before
+        if not before or before.strip() or not text.startswith(before):
+            return text
+        above = next((line for line in reversed(self._site.above) if line.strip()), "")
+        lead = text[: len(text) - len(text.lstrip(" \t"))]
+        deepest = indent_width(above) + (8 if opens_block(above, self._traits) else 0)
+        return text.lstrip(" \t") if indent_width(before + lead) > deepest else text
+
+    def _append(self, piece: str) -> None:
         if not self._started and self._site.line_before[-1:] in (" ", "\t") and self._site.line_before.strip():
             piece = piece.lstrip(" ")  # `x = ` followed by ` 1`
         self._started = self._started or bool(piece)
@@ -138,6 +241,8 @@ class Trimmer:
 
     def _cut_leaks(self) -> None:
         found = [at for token in self._site.leaks if (at := self.text.find(token)) >= 0]
+        if leaked := LEAKED.search(self.text):
+            found.append(leaked.start())
         if not found:
             return
         self.text = self.text[: min(found)]
@@ -154,6 +259,8 @@ class Trimmer:
                 if self.text.endswith(token[:size]):
                     self.text = self.text[:-size]
                     return
+        if part := LEAKED_PART.search(self.text):
+            self.text = self.text[: part.start()]
 
     # Line by line
 
@@ -177,12 +284,21 @@ class Trimmer:
         self._kept = end
         self._kept_lines += 1
         self._last_line = full
+        self._seen.append((full, end))
+        if (again := self._repeated_block()) and not self._stopped:
+            self._kept = self._seen[-again - 1][1]
+            self._stopped = "the model repeats itself"
+            return
+        self._note_definition(full)
         self._after_line(full, first)
         if not self._stopped and self._kept_lines >= self._site.max_lines:
             self._stopped = "the most lines a suggestion may have"
 
     def _blank_line(self, first: bool) -> None:
         self._scanner.feed("\n")
+        if self._kept_lines and self._site.quote and self._scanner.quote == self._site.quote:
+            self._stopped = "the paragraph is complete"
+            return
         self._blank_run += 1
         if self._blank_run > BLANK_LINES_MAX and not first:
             self._stopped = "blank lines"
@@ -196,19 +312,65 @@ class Trimmer:
             return "the model repeats itself"
         if not text or (first and not content.strip()):
             return ""
-        if text.startswith("```"):
+        if text.startswith("```") and not self._in_text and self._site.language not in PROSE_LANGUAGES:
             return "a code fence"
         if self._repeats_below(full):
             return "the next line already stands below"
-        if not first and full == self._last_line and len(text) > 3:
+        if not first and len(text) > 3 and (full == self._last_line or self._told_before(full)):
             return "the model repeats itself"
+        if self._is_foreign(full, first):
+            return "it is not the language of this document"
         if self._looking_ahead:
             self._looking_ahead = False
-            if not (text.startswith((".", "?.")) or (text[:1] not in CLOSERS and resumes_block(full, self._traits))):
+            if not self._goes_on(full):
                 return "the statement is complete"
+        if self._begins_the_next_definition(full):
+            return "the next definition is a suggestion of its own"
         if self._in_block and (self._traits.block != "brace") and not self._scanner.stack and not self._scanner.quote:
             return self._stop_at_dedent(full)
         return ""
+
+    def _is_foreign(self, full: str, first: bool) -> bool:
+        if self._in_text or self._scanner.quote or (first and self._site.line_before.strip()):
+            return False
+        return foreign(full, self._site.language)
+
+    def _goes_on(self, full: str) -> bool:
+        """Whether a line after what looked complete belongs to it: `.then()`, `else`, an operator, deeper indented."""
+        text = full.strip()
+        if text.startswith((".", "?.")) and self._traits.chains:
+            return True
+        if text[:1] not in CLOSERS and resumes_block(full, self._traits):
+            return True
+        deeper = indent_width(full) > indent_width(self._seen[0][0] if self._seen else self._site.line_before)
+        return deeper and not self._ended_with_brace and bool(_CONTINUING.match(text))
+
+    def _told_before(self, full: str) -> bool:
+        """A long line for the third time."""
+        return len(full.strip()) > 20 and sum(line == full for line, _ in self._seen) >= 2
+
+    def _repeated_block(self) -> int:
+        """How many of the last lines repeat the same number of lines before them, 0 if none do."""
+        lines = [line for line, _ in self._seen[-2 * BLOCK_LINES_MAX :]]
+        for size in range(2, len(lines) // 2 + 1):
+            block = lines[-size:]
+            if block == lines[-2 * size : -size] and sum(len(line.strip()) for line in block) > 12:
+                return size
+        return 0
+
+    def _note_definition(self, full: str) -> None:
+        if not self._in_block or self._in_text:
+            return
+        if self._defined_at < 0 and _DEFINITION.match(full[:200]):
+            self._defined_at = indent_width(full)
+        elif self._defined_at >= 0 and indent_width(full) > self._defined_at:
+            self._definition_over = True
+
+    def _begins_the_next_definition(self, full: str) -> bool:
+        """`def` after a whole `def`, in a class whose body was empty."""
+        if not self._definition_over or self._scanner.quote or indent_width(full) != self._defined_at:
+            return False
+        return full.strip()[:1] == "@" or bool(_DEFINITION.match(full[:200]))
 
     def _stop_at_dedent(self, full: str) -> str:
         if indent_width(full) > self._base:
@@ -220,10 +382,12 @@ class Trimmer:
     def _repeats_below(self, full: str) -> bool:
         """Whether this line is the one that already follows the cursor. A closing bracket that closes what the model
         itself opened is never a repetition."""
-        if not self._site.below or self._scanner.quote:
+        quote = self._scanner.quote
+        if not self._site.below or (quote and quote != self._site.quote):
             return False
         below = self._site.below[0].rstrip()
-        if full.rstrip() != below:
+        mine = full.rstrip()
+        if mine != below and (mine.rstrip(";, ") != below.rstrip(";, ") or len(mine.strip()) < 4):
             return False
         return not (below.strip()[:1] in CLOSERS and len(self._scanner.stack) > self._depth_before)
 
@@ -294,6 +458,7 @@ class Trimmer:
             return  # a decorator belongs to what follows
         if (self._traits.chains and code not in (";", ",")) or code == "}":
             self._looking_ahead = True
+            self._ended_with_brace = code == "}"
             return
         self._stopped = "the statement is complete"
 
@@ -304,7 +469,7 @@ class Trimmer:
             self._stopped = "a line too long to be useful"
         elif _ends_in_run(partial):
             self._stopped = "the model repeats itself"
-        elif self._looking_ahead and (head := partial.strip()[:1]) and head not in _MAY_RESUME + ".?":
+        elif self._looking_ahead and (head := partial.strip()[:1]) and head not in _MAY_RESUME + _MAY_CONTINUE:
             self._stopped = "the statement is complete"
         elif (
             self._in_block
@@ -329,29 +494,59 @@ class Trimmer:
     def _finished(self, text: str, reason: str) -> Candidate:
         text = text.rstrip()
         if not text.strip():
-            return Candidate("", reason if self.text.strip() else "the model had nothing to add")
-        if self._started and text.lstrip().startswith(_CHAT) and not self._site.line_before.strip():
-            return Candidate("", "the model answered with chat instead of code")
+            return Candidate("", reason if self.text.strip() or self._stopped else "the model had nothing to add")
         if self._site.line_after.strip():
             text = self._without_overlap(text)
-        first_line = (self._site.line_before + text.split("\n", 1)[0]).rstrip()
-        repeats = "\n" not in text and self._site.above and first_line == self._site.above[-1].rstrip()
-        if repeats and len(first_line.strip()) > 3:
-            return Candidate("", "it would repeat the line above")
+        elif self._ends_with_a_part_of_below(text, reason):
+            text = text.rpartition("\n")[0].rstrip()
+        if self._repeats_above(text):
+            return Candidate(
+                "", "it would repeat the lines above" if "\n" in text else "it would repeat the line above"
+            )
         if not text.strip():
             return Candidate("", "it already stands after the cursor")
+        if not self._site.quote:
+            text = reindented(text, self._site.line_before, self._site.above, self._site.below, self._site.language)
         return Candidate(text, reason)
+
+    def _ends_with_a_part_of_below(self, text: str, reason: str) -> bool:
+        """The model was cut off while it wrote what already stands below."""
+        last = text.rpartition("\n")[2]
+        cut_off = reason.endswith("length") and "\n" in text and bool(self._site.below)
+        return cut_off and len(last.strip()) > 1 and self._site.below[0].startswith(last.rstrip())
+
+    def _repeats_above(self, text: str) -> bool:
+        """Whether the suggestion is the line above once more, or begins with the three lines above."""
+        above = [line.rstrip() for line in self._site.above if line.strip()]
+        mine = [line.rstrip() for line in (self._site.line_before + text).split("\n") if line.strip()]
+        if len(mine) == 1 or self._seen[1:] == []:
+            return bool(above) and mine == above[-1:] and len(mine[0].strip()) > 3
+        size = min(3, len(mine))
+        return mine[:size] == above[-size:] and sum(len(line.strip()) for line in mine[:size]) > 12
 
     def _without_overlap(self, text: str) -> str:
         """Cut from the end of `text` what the text after the cursor begins with, if that leaves the line balanced."""
         after = self._site.line_after.strip()
         if after[-1] in ":;,{" and len(after) == 1:
-            return text.removesuffix(after)
+            return text.removesuffix(after).rstrip(" ")
+        if after[0] in "</>" and (tag := _TAG_ENDS.match(after)):
+            return self._without_tag(text, after, tag.group())
         if self._balanced(text):
             return text
         for size in range(min(len(after), len(text)), 0, -1):
             if text.endswith(after[:size]) and self._balanced(text[:-size]):
                 return text[:-size]
+        return text
+
+    def _without_tag(self, text: str, after: str, tag: str) -> str:
+        """As above for what ends a tag or an element, which no bracket tells."""
+        end = text.find(tag)
+        while end >= 0:
+            mine = text[:end]
+            opened = mine.count("<" + tag[2:-1]) - mine.count(tag) if tag[:2] == "</" else mine.count("<")
+            if opened <= 0 or (tag[:2] != "</" and opened <= mine.count(">") - mine.count("=>") - mine.count("->")):
+                return mine.rstrip(" ") if tag == "/>" else mine
+            end = text.find(tag, end + 1)
         return text
 
     def _balanced(self, text: str) -> bool:

@@ -4,11 +4,14 @@ It is not a parser. It reads a few lines in microseconds, in any language, also 
 language is unknown it falls back to C-like rules. tree-sitter refines the decisions that can wait.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 OPENERS = {"(": ")", "[": "]", "{": "}"}
 CLOSERS = {")": "(", "]": "[", "}": "{"}
+BLOCK_COMMENTS = (("/*", "*/"), ("<!--", "-->"), ("--[[", "]]"), ("{-", "-}"))
+_COMMENT_ENDS = frozenset(end for _, end in BLOCK_COMMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +28,31 @@ class Traits:
     multiline_quotes: tuple[str, ...] = ("`",)
     chains: bool = True
     openers: tuple[str, ...] = ()  # words that open a block at a line's end or start, for block == "end"
+    block_comments: tuple[tuple[str, str], ...] = (("/*", "*/"),)
 
 
 _HASH = ("#",)
-_PYTHON = Traits("indent", _HASH, ('"""', "'''", '"', "'"), ('"""', "'''"), chains=False)
+_PYTHON = Traits("indent", _HASH, ('"""', "'''", '"', "'"), ('"""', "'''"), chains=False, block_comments=())
 _RUBY = Traits(
-    "end", _HASH, openers=("def", "class", "module", "if", "unless", "while", "until", "case", "begin", "do", "for")
+    "end",
+    _HASH,
+    block_comments=(),
+    openers=("def", "class", "module", "if", "unless", "while", "until", "case", "begin", "do", "for"),
 )
-_SHELL = Traits("end", _HASH, chains=False, openers=("then", "do", "else", "in"))
-_LUA = Traits("end", ("--",), ('"', "'"), (), chains=False, openers=("then", "do", "else", "function", "repeat"))
+_SHELL = Traits("end", _HASH, chains=False, block_comments=(), openers=("then", "do", "else", "in"))
+_LUA = Traits(
+    "end",
+    ("--",),
+    ('"', "'"),
+    (),
+    chains=False,
+    openers=("then", "do", "else", "function", "repeat"),
+    block_comments=(("--[[", "]]"),),
+)
 _RUST = Traits("brace", quotes=('"',), multiline_quotes=('"',))  # a lone ' is a lifetime more often than a char
 _GO = Traits(chains=False)
-_YAML = Traits("indent", _HASH, ('"', "'"), (), chains=False)
-_MARKUP = Traits("indent", (), (), (), chains=False)
+_YAML = Traits("indent", _HASH, ('"', "'"), (), chains=False, block_comments=())
+_MARKUP = Traits("indent", (), (), (), chains=False, block_comments=(("<!--", "-->"),))
 _C_LIKE = Traits()
 _CSS = Traits("brace", (), ('"', "'"), (), chains=False)
 _PHP = Traits("brace", ("//", "#"), ('"', "'"), ())
@@ -46,7 +61,7 @@ _SQL = Traits("indent", ("--",), ('"', "'"), (), chains=False)
 TRAITS: dict[str, Traits] = {
     "python": _PYTHON,
     "starlark": _PYTHON,
-    "coffeescript": Traits("indent", _HASH),
+    "coffeescript": Traits("indent", _HASH, block_comments=()),
     "nim": Traits("indent", _HASH, ('"""', '"'), ('"""',)),
     "ruby": _RUBY,
     "crystal": _RUBY,
@@ -57,10 +72,10 @@ TRAITS: dict[str, Traits] = {
     "go": _GO,
     "yaml": _YAML,
     "dockercompose": _YAML,
-    "toml": Traits("indent", _HASH, chains=False),
-    "ini": Traits("indent", ("#", ";"), chains=False),
-    "makefile": Traits("indent", _HASH, chains=False),
-    "dockerfile": Traits("indent", _HASH, chains=False),
+    "toml": Traits("indent", _HASH, chains=False, block_comments=()),
+    "ini": Traits("indent", ("#", ";"), chains=False, block_comments=()),
+    "makefile": Traits("indent", _HASH, chains=False, block_comments=()),
+    "dockerfile": Traits("indent", _HASH, chains=False, block_comments=()),
     "html": _MARKUP,
     "xml": _MARKUP,
     "vue": _MARKUP,
@@ -74,7 +89,7 @@ TRAITS: dict[str, Traits] = {
     "less": _CSS,
     "php": _PHP,
     "sql": _SQL,
-    "haskell": Traits("indent", ("--",), ('"',), (), chains=False),
+    "haskell": Traits("indent", ("--",), ('"',), (), chains=False, block_comments=(("{-", "-}"),)),
 }
 
 
@@ -83,9 +98,14 @@ def traits_of(language: str) -> Traits:
     return TRAITS.get(language, _C_LIKE)
 
 
+_PLAIN = re.compile(r"[\w \t]+")
+_NO_STRING_END = re.compile(r"[\w \t.,;:!?(){}<>=+&|@#$%^~]+")
+
+
 @dataclass(slots=True)
 class Scanner:
-    """Feed text; read the state. `stack` holds the open brackets, `quote` the open string's delimiter.
+    """Feed text; read the state. `stack` holds the open brackets, `quote` the open string's
+    delimiter (also the end of an open block comment).
 
     `surplus` counts closing brackets that nothing in the fed text opened; `surplus_at` is where (in code points fed so
     far) the first of them stood, -1 if there is none.
@@ -104,15 +124,27 @@ class Scanner:
     def feed(self, text: str) -> None:
         index = 0
         while index < len(text):
-            index += self._step(text, index)
+            index = self._skipped(text, index) or index + self._step(text, index)
         self.fed += len(text)
+
+    def _skipped(self, text: str, index: int) -> int:
+        """The end of a run of characters that change nothing, 0 if there is none here."""
+        if self.comment:
+            end = text.find("\n", index)
+            return end if end > index else 0 if end == index else len(text)
+        found = (_NO_STRING_END if self.quote else _PLAIN).match(text, index)
+        if not found:
+            return 0
+        if not self.quote and (run := found.group().rstrip()):
+            self.last_code = run[-1]
+        return found.end()
 
     def _step(self, text: str, index: int) -> int:
         char = text[index]
         if char == "\n":
             self.comment = False
             self.last_code = ""
-            if self.quote and self.quote not in self.traits.multiline_quotes:
+            if self.quote and not self._spans_lines():
                 self.quote = ""
             return 1
         if self.comment:
@@ -124,6 +156,10 @@ class Scanner:
                 self.comment = True
                 self.comment_at = self.fed + index
                 return len(start)
+        for opener, closer in self.traits.block_comments:
+            if text.startswith(opener, index):
+                self.quote = closer
+                return len(opener)
         for quote in self.traits.quotes:
             if text.startswith(quote, index):
                 self.quote = quote
@@ -134,8 +170,11 @@ class Scanner:
         self._bracket(char, index)
         return 1
 
+    def _spans_lines(self) -> bool:
+        return self.quote in self.traits.multiline_quotes or self.quote in _COMMENT_ENDS
+
     def _in_string(self, text: str, index: int) -> int:
-        if text[index] == "\\":
+        if text[index] == "\\" and self.quote not in _COMMENT_ENDS:
             return 2
         if text.startswith(self.quote, index):
             size = len(self.quote)
