@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -34,6 +35,11 @@ DIAGNOSTIC_CHARS_MAX = 200
 LINE_CHARS_MAX = 400
 """Longer lines are data; a snippet or hunk that holds one is left out."""
 FINGERPRINT_BITS = 1_024
+TEXTS_KEPT_MAX = 256
+NAMES_MIN = 3
+"""Text with fewer names says nothing."""
+PAIRS_MIN = 24
+"""A few words in common, an import perhaps, are no likeness."""
 
 Kind = Literal["seen", "edited", "open", "definition", "index"]
 Severity = Literal["error", "warning", "information", "hint"]
@@ -91,6 +97,7 @@ class CompletionContext:
 # Similarity
 
 
+@lru_cache(maxsize=TEXTS_KEPT_MAX)
 def fingerprint(text: str) -> int:
     """The names in a text as a set of bits: comparing two of them takes a fraction of a microsecond."""
     bits = 0
@@ -113,21 +120,17 @@ def similarity(a: str, b: str) -> float:
 
 
 def resembles(text: str, region: str) -> bool:
-    """Whether `text` is more than SIMILAR_SHARE_MAX like some stretch of `region` that has as many lines."""
-    size = max(1, text.count("\n"))
-    lines = region.split("\n")
-    mine = _pairs(text)
-    for first in range(0, max(1, len(lines) - size // 2), max(1, size // 2)):
-        others = _pairs("\n".join(lines[first : first + size]))
-        union = len(mine | others)
-        if union and len(mine & others) / union > SIMILAR_SHARE_MAX:
-            return True
-    return False
+    """Whether `text` is more than SIMILAR_SHARE_MAX like some stretch of `region` of its own size, or the other way
+    round: two sets of equal size with a Jaccard index of s share 2 s / (1 + s) of either."""
+    mine, others = _pairs(text), _pairs(region)
+    smaller = max(PAIRS_MIN, min(len(mine), len(others)))
+    return len(mine & others) > smaller * 2 * SIMILAR_SHARE_MAX / (1 + SIMILAR_SHARE_MAX)
 
 
-def _pairs(text: str) -> set[tuple[str, str]]:
+@lru_cache(maxsize=TEXTS_KEPT_MAX)
+def _pairs(text: str) -> frozenset[tuple[str, str]]:
     words = _WORD.findall(text)
-    return set(pairwise(words)) or {(word, "") for word in words}
+    return frozenset(pairwise(words)) or frozenset((word, "") for word in words)
 
 
 # Snippets
@@ -158,7 +161,7 @@ def presentable(text: str) -> bool:
     """Whether a text is worth a model's time as a snippet: code of ordinary size."""
     if not text.strip() or len(text) > SNIPPET_CHARS_MAX:
         return False
-    return max(map(len, text.split("\n"))) <= LINE_CHARS_MAX and len(set(_NAME.findall(text))) >= 3
+    return max(map(len, text.split("\n"))) <= LINE_CHARS_MAX and fingerprint(text).bit_count() >= NAMES_MIN
 
 
 def ranked(snippets: Iterable[Snippet], region: str) -> tuple[Snippet, ...]:
