@@ -1,12 +1,24 @@
 """The memory of suggestions: typed through, backspaced into, and never served anywhere else."""
 
+import re
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearth.core.text import Snapshot
 from hearth.gather import spot_at
-from hearth.store import DOCUMENTS_MAX, ENTRIES_PER_DOCUMENT_MAX, Entry, Memory, Place, typed_since
+from hearth.store import (
+    ALTERNATIVES_MAX,
+    DOCUMENTS_MAX,
+    ENTRIES_PER_DOCUMENT_MAX,
+    TEXT_CHARS_MAX,
+    Entry,
+    Memory,
+    Place,
+    typed_since,
+)
 
 
 def place(marked: str, uri: str = "file:///a.py") -> Place:
@@ -89,3 +101,146 @@ def test_typing_along_always_finds_the_rest(before: str, text: str, count: int, 
     memory.remember(Entry(then, text))
     found = memory.lookup(now)
     assert (found[1] if found else "") == text[len(typed) :]
+
+
+# Several suggestions for one place
+
+
+def rests(memory: Memory, marked: str, most: int = ALTERNATIVES_MAX) -> list[str]:
+    return [rest for _, rest in memory.lookup_all(place(marked), most)]
+
+
+def test_alternatives_are_served_newest_first() -> None:
+    memory = Memory()
+    for text in ("one(1)", "two(2)", "one(3)"):
+        memory.remember(Entry(place("x = █\n"), text))
+    assert rests(memory, "x = █\n") == ["one(3)", "two(2)", "one(1)"]
+    assert rests(memory, "x = █\n", 2) == ["one(3)", "two(2)"]
+    memory.remember(Entry(place("x = █\n"), "one(1)"))
+    assert rests(memory, "x = █\n") == ["one(1)", "one(3)", "two(2)"], "said again, it is the newest"
+    assert rests(memory, "x = one█\n") == ["(1)", "(3)"], "typing chooses among them"
+    assert rests(memory, "x = one(3█\n") == [")"]
+    assert rests(memory, "x = three█\n") == []
+    memory.remember(Entry(place("x = one█\n"), "(3)"))
+    assert rests(memory, "x = one█\n") == ["(3)", "(1)"], "the same text from another place is no alternative"
+
+
+def test_alternatives_are_bounded() -> None:
+    memory = Memory()
+    for number in range(ALTERNATIVES_MAX + 3):
+        memory.remember(Entry(place("x = █\n"), f"f({number})"))
+    newest = [f"f({number})" for number in reversed(range(3, ALTERNATIVES_MAX + 3))]
+    assert rests(memory, "x = █\n", 100) == newest
+    assert len(memory) == ALTERNATIVES_MAX
+    memory.remember(Entry(place("y = █\n"), "x" * (TEXT_CHARS_MAX + 1)))
+    assert rests(memory, "y = █\n") == []
+
+
+def test_what_was_dropped_leaves_the_others() -> None:
+    memory = Memory()
+    for text in ("one", "two"):
+        memory.remember(Entry(place("x = █\n"), text))
+    memory.drop(Entry(place("x = █\n"), "two"))
+    memory.drop(Entry(place("x = █\n"), "never said"))
+    memory.drop(Entry(place("z█", "file:///b.py"), "one"))
+    assert rests(memory, "x = █\n") == ["one"]
+    assert len(memory) == 1
+
+
+# Taken in parts
+
+
+BLOCK = "(a, b):\n    total = a + b\n    return total"
+
+
+@pytest.mark.parametrize("part", ["(", "(a, ", "(a, b):", "(a, b):\n", "(a, b):\n    ", "(a, b):\n    total "])
+def test_a_part_taken_by_word_or_line_leaves_the_rest(part: str) -> None:
+    memory = Memory()
+    memory.remember(Entry(place("def add█\nend"), BLOCK))
+    assert rests(memory, f"def add{part}█\nend") == [BLOCK[len(part) :]]
+    # After a part was taken the model may have been asked again; going back finds the whole.
+    memory.remember(Entry(place(f"def add{part}█\nend"), "other"))
+    assert rests(memory, "def add█\nend") == [BLOCK]
+    assert rests(memory, f"def add{part}█\nend") == ["other", BLOCK[len(part) :]]
+
+
+def test_every_word_taken_one_after_the_other_leads_to_the_end() -> None:
+    memory = Memory()
+    memory.remember(Entry(place("def add█\nend"), BLOCK))
+    text, steps = "", 0
+    while found := memory.lookup(place(f"def add{text}█\nend")):
+        word = re.match(r"\s*(\w+|[^\w\s]+)|\s+", found[1])
+        assert word
+        text += word[0]
+        steps += 1
+    assert text == BLOCK
+    assert steps > 10
+
+
+def test_a_suggestion_with_the_widgets_choice_is_found_without_it() -> None:
+    """Lines taken one by one, with the editor's own indentation already there."""
+    memory = Memory()
+    memory.remember(Entry(place("if x:█\n"), "\n    y()\n    z()"))
+    assert rests(memory, "if x:\n    y()\n█\n") == ["    z()"]
+    assert rests(memory, "if x:\n    y()\n    █\n") == ["z()"]
+
+
+# Found by the line
+
+
+class Counted(str):
+    """Text that counts how often it is compared."""
+
+    compared = 0
+
+    def startswith(self, *args: object) -> bool:  # type: ignore[override]
+        Counted.compared += 1
+        return super().startswith(*args)  # type: ignore[arg-type]
+
+
+def test_a_lookup_looks_at_few_of_ten_thousand() -> None:
+    """What a lookup costs is counted, not timed: about 0.1 ms in the worst case here."""
+    memory = Memory()
+    above = "".join(f"line {n} of the text above = {n * n}\n" for n in range(20))
+    for document in range(40):
+        for number in range(250):
+            where = Place(f"file:///{document}", f"# {number}\n{above}    value_{number} = ", "", "")
+            memory.remember(Entry(where, Counted(f"compute({number}, value)")))
+    assert len(memory) == 10_000
+    Counted.compared = 0
+    now = Place("file:///7", f"# 8\n{above}    value_8 = comp", "", "")
+    found = memory.lookup(now)
+    assert found
+    assert found[1] == "ute(8, value)"
+    assert Counted.compared <= 3
+    Counted.compared = 0
+    assert memory.lookup(Place("file:///7", f"# 8\n{above}    value_8 = none", "", "")) is None
+    assert Counted.compared <= 3
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    data=st.lists(
+        st.tuples(st.text(alphabet="ab\n ", max_size=30), st.text(alphabet="ab\n ", min_size=1, max_size=8)),
+        max_size=12,
+    ),
+    above=st.sampled_from(["", "a\n" * 40, "b a\n" * 600, "ab\n" * 332, "a" * 950 + "\n", "\n" * 1200]),
+    now=st.text(alphabet="ab\n ", max_size=36),
+)
+def test_the_index_finds_what_looking_at_all_finds(data: list[tuple[str, str]], above: str, now: str) -> None:
+    memory = Memory()
+    entries: list[Entry] = []
+    for before, text in data:
+        entry = Entry(place(f"{above}{before}█"), text)
+        memory.remember(entry)
+        entries = [e for e in entries if e != entry] + [entry]
+    there = place(f"{above}{now}█")
+    wanted: list[str] = []
+    for entry in reversed(entries):
+        for typed in typed_since(entry.place, there):
+            if entry.text.startswith(typed) and len(typed) < len(entry.text):
+                wanted.append(entry.text[len(typed) :])
+                break
+    alternatives = Counter(entry.place for entry in entries)
+    if max(alternatives.values(), default=0) <= ALTERNATIVES_MAX:
+        assert [rest for _, rest in memory.lookup_all(there, 100)] == list(dict.fromkeys(wanted))
