@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settings",),
     ("backends", "store", "store_disk", "anchors", "index", "ledger", "courier", "worker"),
     ("gateway",),
-    ("gather", "flight", "pilot", "complete", "chat", "agent"),
+    ("gather", "flight", "pilot", "idle", "complete", "chat", "agent"),
     ("engine",),
     ("lsp", "cli", "dashboard"),
     ("__main__",),

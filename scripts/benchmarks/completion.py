@@ -108,7 +108,7 @@ async def tokens_per_key(engine: Engine) -> tuple[float, float, float]:
     ours = engine.gateway.totals.prefilled
     naive = 0
     dialect = DIALECTS["qwen"]
-    target, anchor = engine.gateway.target("complete"), engine._completer.pilot._anchors["file:///middle.py"]
+    target, anchor = engine.gateway.target("complete"), engine._completer.pilot.anchors["file:///middle.py"]
     assert target
     for count in range(len(typed) + 1):
         # The same text as ours, but what is typed belongs to the prefix, so that the suffix is read again.

@@ -18,6 +18,7 @@ from hearth.backends.base import Usage
 from hearth.core.copying import CopyPrediction
 from hearth.core.gate import Extent, gate
 from hearth.core.nextline import complete_line
+from hearth.core.notebook import Around
 from hearth.core.scan import CLOSERS
 from hearth.core.text import Position, Range, Snapshot
 from hearth.flight import Flight
@@ -94,6 +95,7 @@ class Completer:
         copy: Copy,
         settings: CompletionSettings,
         names: Callable[[str], tuple[str, str]],
+        visited: Callable[[Spot], None] = lambda _spot: None,
     ) -> None:
         self.settings = settings
         self.counts = Counts()
@@ -102,18 +104,25 @@ class Completer:
         self.pilot = Pilot(gateway, self.memory, lambda: self.settings, names)
         self._gateway = gateway
         self._copy = copy
+        self._visited = visited
         self._last: tuple[Place, str] | None = None  # the last suggestion shown, and where
         self._taken: tuple[Place, str] | None = None  # the last suggestion accepted, and where
         self._ids = itertools.count(1)
 
     async def complete(
-        self, snapshot: Snapshot, position: Position, *, invoked: bool, selected: tuple[Range, str] | None
+        self,
+        snapshot: Snapshot,
+        position: Position,
+        *,
+        invoked: bool,
+        selected: tuple[Range, str] | None,
+        around: Around | None = None,
     ) -> Outcome:
         """See `Engine.complete`."""
         started = time.perf_counter()
         self.counts.requests += 1
         try:
-            outcome = await self._complete(snapshot, position, invoked, selected, started)
+            outcome = await self._complete(snapshot, position, invoked, selected, around, started)
         except asyncio.CancelledError:
             self.counts.cancelled += 1
             raise
@@ -142,13 +151,15 @@ class Completer:
         position: Position,
         invoked: bool,
         selected: tuple[Range, str] | None,
+        around: Around | None,
         started: float,
     ) -> Outcome:
         if off := self._switched_off(snapshot):
             return Outcome((), "none", off)
         if selected:
             snapshot, position = with_selected(snapshot, position, selected)
-        spot = spot_at(snapshot, position)
+        spot = spot_at(snapshot, position, around)
+        self._visited(spot)
         if len(spot.line_before) + len(spot.line_after) > WINDOW_CHARS_MAX:
             return Outcome((), "none", "the line is too long")
         accepted, deleted = self._since_taken(spot.place)

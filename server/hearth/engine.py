@@ -14,14 +14,17 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from hearth import __version__
+from hearth.anchors import Anchors
 from hearth.backends.discover import Finder
 from hearth.complete import Completer, Outcome, Source, Suggestion
 from hearth.core.copying import CopyModel, CopyPrediction, best
 from hearth.core.gate import Extent
+from hearth.core.notebook import Around
 from hearth.core.text import Position, Range, Snapshot
 from hearth.errors import HearthError
 from hearth.gateway import Gateway, Member
-from hearth.gather import Spot
+from hearth.gather import Recent, Spot
+from hearth.idle import Idle
 from hearth.index.client import IndexClient
 from hearth.settings import Settings
 from hearth.store import Memory
@@ -33,6 +36,7 @@ SETTLE_S = 0.5
 """An edited document is read again for the copy predictor once it has rested this long."""
 OPEN_DOCUMENT_CHARS_MAX = 2_000_000
 """Larger documents are completed, but not learned from."""
+SAVE_AT_END_S = 1.0
 LEARN_LINES_AT_ONCE = 200
 """A few milliseconds on the event loop."""
 DISK_FREE_BYTES_MIN = 200_000_000
@@ -61,11 +65,17 @@ class Engine:
         self._rest = asyncio.Event()
         self._copies = CopyModel()
         self.index = IndexClient(self._index_gone) if settings.index.enabled else None
-        self._finder = Finder(settings)
+        self._finder = Finder(settings, states_dir=data_dir / "slots")
         self.gateway = Gateway(self._find, settings.privacy.own_hosts, self._tell)
         self._shelf = Shelf(data_dir / "prompts", self._tell)
         self._memory = Memory(self._shelf)
-        self._completer = Completer(self.gateway, self._memory, self._copy, settings.completion, self._names)
+        self._recent = Recent(self._names)
+        self._completer = Completer(
+            self.gateway, self._memory, self._copy, settings.completion, self._names, self._recent.visited
+        )
+        self._idle = Idle(
+            self.gateway, self._completer.pilot, Anchors(self._shelf), self._recent, lambda: self._workspace
+        )
         self._loads: set[asyncio.Task[None]] = set()
 
     async def complete(
@@ -75,13 +85,16 @@ class Engine:
         *,
         invoked: bool = False,
         selected: tuple[Range, str] | None = None,
+        around: Around | None = None,
     ) -> Outcome:
         """Suggest what comes at `position`. Never raises but CancelledError, which stops the model's work.
 
         `invoked`: the user asked for it by a key, so gates of taste do not apply. `selected`: the suggest widget's
-        highlighted item (its range and text): a suggestion must begin with it.
+        highlighted item (its range and text): a suggestion must begin with it. `around`: the notebook's other cells,
+        if the document is a cell.
         """
-        return await self._completer.complete(snapshot, position, invoked=invoked, selected=selected)
+        self._idle.touched(snapshot, position)
+        return await self._completer.complete(snapshot, position, invoked=invoked, selected=selected, around=around)
 
     def opened(self, snapshot: Snapshot) -> None:
         """A document was opened."""
@@ -99,6 +112,8 @@ class Engine:
         self._open[snapshot.uri] = snapshot
         self._unread.add(snapshot.uri)
         self._rest.set()
+        self._recent.touched(snapshot)
+        self._idle.touched(snapshot)
 
     def saved(self, uri: str) -> None:
         """A document was written to disk."""
@@ -112,6 +127,7 @@ class Engine:
         self._learned.discard(uri)
         self._copies.remove(_copy_path(uri))
         self._completer.closed(uri)
+        self._recent.closed(uri)
 
     def accepted(self, suggestion_id: str) -> None:
         """The user took a whole suggestion."""
@@ -196,11 +212,33 @@ class Engine:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.gateway.run(), name="gateway")
             tasks.create_task(self._read_documents(), name="open documents")
+            tasks.create_task(self._idle.run(), name="idle")
+            tasks.create_task(self._warm(), name="warm start")
             if self.index:
                 tasks.create_task(self.index.start(self._folders, self._open_files()), name="index")
 
+    async def _warm(self) -> None:
+        """As soon as the servers were asked once: bring back what one of them kept."""
+        await self.gateway.probed.wait()
+        await self._idle.warm()
+
+    @property
+    def resident(self) -> bool:
+        """Whether a server is known to have a prompt of ours in its cache."""
+        return self._completer.pilot.resident is not None
+
+    @property
+    def _workspace(self) -> str:
+        """The name under which prompts of this workspace are kept."""
+        return "\n".join(sorted(map(str, self._folders)))
+
     async def aclose(self) -> None:
         """Give back sockets and child processes."""
+        try:
+            async with asyncio.timeout(SAVE_AT_END_S):
+                await self._idle.aclose()
+        except TimeoutError:
+            pass
         for load in self._loads:
             load.cancel()
         await self._completer.aclose()

@@ -8,6 +8,7 @@ a server's trouble once. Discovery and probing run in the background; nothing he
 import asyncio
 import ipaddress
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ from hearth.errors import (
 LOG = logging.getLogger(__name__)
 PROBE_AGAIN_S = (1.0, 2.0, 5.0, 15.0, 30.0)
 """How long to wait before a server that does not answer is asked again; the last figure repeats."""
+RATE_TOKENS_MIN = 64
+"""Shorter prompts tell more of the network than of the model."""
 FAILURES_BEFORE_DOWN = 2
 """A single failed generation may be chance: the server is asked again at once, and rested after this many in a row."""
 
@@ -91,6 +94,7 @@ class Gateway:
         self._members: list[Member] = []
         self._health: dict[str, _Health] = {}
         self._wake = asyncio.Event()
+        self._rates: dict[str, float] = {}
         self.probed = asyncio.Event()
         self.totals = Totals()
 
@@ -146,10 +150,12 @@ class Gateway:
         """One generation, through the door. Raises EgressDenied before anything is sent, or BackendError."""
         self.check(target.backend.url)
         self.totals.calls += 1
-        usage = Usage()
+        usage, begun = Usage(), time.perf_counter()
         try:
             async with aclosing(target.backend.generate(request)) as events:
                 async for event in events:
+                    if not usage.prefilled_tokens and event.usage:
+                        self._measure(target, event.usage, time.perf_counter() - begun)
                     usage = event.usage or usage
                     if isinstance(event, Finish) and (health := self._health.get(target.backend.name)):
                         health.streak = 0
@@ -160,6 +166,17 @@ class Gateway:
             raise
         finally:
             self.totals.add(usage)
+
+    def prefill_tokens_per_s(self, target: Target) -> float | None:
+        """How fast the server reads a prompt, as far as it was seen."""
+        return self._rates.get(target.backend.name)
+
+    def _measure(self, target: Target, usage: Usage, spent_s: float) -> None:
+        """From the first news of a request: what it had read by then, and how long that took."""
+        tokens = usage.prefilled_tokens or 0
+        if tokens >= RATE_TOKENS_MIN and spent_s > 0:
+            name, rate = target.backend.name, tokens / spent_s
+            self._rates[name] = (self._rates.get(name, rate) + rate) / 2
 
     async def prefill(self, target: Target, prompt: str) -> Usage | None:
         """Have the server read `prompt` into its cache while nothing else is to be done; cancel it for anything else.

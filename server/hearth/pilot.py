@@ -6,11 +6,13 @@ the text the server has just read and written itself, so it costs next to nothin
 the next suggestion at once. A rejected suggestion ends its speculation.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from hearth.backends.base import Generate
+from hearth.core.background import EMPTY, Background
 from hearth.core.candidate import Site
 from hearth.core.gate import Extent
 from hearth.core.nextline import LineOrNext
@@ -28,6 +30,8 @@ ANCHORS_MAX = 8
 CONTEXT_TOKENS_ASSUMED = 4_096
 """For a server that does not say how much its model takes."""
 EMPTY_PLACES_MAX = 64
+TAIL_IDLE_CHARS = 200
+"""A longer tail is frozen into a new anchor while nothing is typed."""
 
 
 @dataclass(slots=True)
@@ -52,12 +56,16 @@ class Pilot:
         self.flight: Flight | None = None
         self.counts = Counts()
         self.nothing: dict[Place, str] = {}  # places the model had nothing for, and why
+        self.anchors: dict[str, Anchor] = {}  # by URI, newest last
+        self.background: Background = EMPTY  # what stands before every file's own text
+        self.resident: tuple[str, str] | None = None  # URI and head of what the server has read last
+        self._reading: asyncio.Task[object] | None = None
+        self._reading_head = ""
         self._gateway = gateway
         self._memory = memory
         self._settings = settings
         self._names = names
         self._from: Spot | None = None  # where the flight on its way started
-        self._anchors: dict[str, Anchor] = {}
         self._turn = 0
 
     def changed(self, snapshot: Snapshot) -> None:
@@ -68,10 +76,13 @@ class Pilot:
 
     def closed(self, uri: str) -> None:
         """Forget a document."""
-        self._anchors.pop(uri, None)
+        self.anchors.pop(uri, None)
 
     async def aclose(self) -> None:
         """End the generation on its way."""
+        if self._reading:
+            self._reading.cancel()
+            await asyncio.wait((self._reading,))
         if self.flight:
             self.flight.cancel()
             await self.flight.ended()
@@ -101,20 +112,70 @@ class Pilot:
                     return old
             else:
                 old.cancel()
+        await self._end_reading(anchor.head, until)
+        if turn != self._turn and self.flight:
+            return self.flight
         self.counts.model_calls += 1
         return self._start(spot, spot, "", extent, target, anchor)
 
     def speculate(self, spot: Spot, text: str) -> None:
         """Prepare what follows if `text`, which is shown at `spot`, is accepted. Only when the server is idle."""
         target = self._gateway.target("complete")
-        if target is None or spot.line_after.strip() or (self.flight and not self.flight.over):
+        busy = (self.flight and not self.flight.over) or (self._reading and not self._reading.done())
+        if target is None or spot.line_after.strip() or busy:
             return
-        there = spot_at(*inserted(spot, text))
+        there = spot_at(*inserted(spot, text), spot.around)
         if self._memory.lookup(there.place) or there.place in self.nothing:
             return
         self.counts.speculated += 1
         self._turn += 1
         self._start(spot, there, text, "statement", target, self._anchor(there, target)).answered = True
+
+    def adopt(self, anchors: dict[str, Anchor], background: Background, resident: tuple[str, str]) -> None:
+        """Take over the frozen prompts of the last start, one of which the server has read again."""
+        self.anchors, self.background, self.resident = dict(anchors), background, resident
+
+    async def read_ahead(self, spot: Spot, target: Target, background: Background) -> None:
+        """While nothing is typed: freeze a prompt for `spot` with this background, and have the server read it.
+
+        Cancelling this does not end the reading: the next request does, if its prompt is another one.
+        """
+        if (self.flight and not self.flight.over) or (self._reading and not self._reading.done()):
+            return
+        if not target.probe.prefills:
+            # A new anchor would have to be read at the next key.
+            self.background = self.background if self.anchors else background
+            return
+        if background != self.background:
+            self.background = background
+            self.anchors.clear()  # it stands before every file's own text
+        uri = spot.snapshot.uri
+        known = self.anchors.get(uri)
+        if known and len(tail_of(known, spot.wide, spot.wide_at) or "") > TAIL_IDLE_CHARS:
+            del self.anchors[uri]
+        anchor = self._anchor(spot, target)
+        if self.resident == (uri, anchor.head):
+            return
+        self._reading_head = anchor.head
+        self._reading = asyncio.create_task(self._read(uri, anchor, spot, target), name="prefill")
+        await asyncio.wait((self._reading,))
+
+    async def _read(self, uri: str, anchor: Anchor, spot: Spot, target: Target) -> None:
+        if await self._gateway.prefill(target, self._rendered(anchor, spot)):
+            self.resident = (uri, anchor.head)
+
+    async def _end_reading(self, head: str, until: float) -> None:
+        """Make way for a request: what is being read is its own prompt, or is given up."""
+        reading = self._reading
+        if reading is None or reading.done():
+            return
+        if self._reading_head != head:
+            reading.cancel()
+        await asyncio.wait((reading,), timeout=max(0.0, until - time.perf_counter()))
+
+    def _rendered(self, anchor: Anchor, spot: Spot) -> str:
+        tail = tail_of(anchor, spot.wide, spot.wide_at)
+        return rendered(anchor, lf(spot.line_before) if tail is None else tail)
 
     def _start(self, base: Spot, there: Spot, lead: str, extent: Extent, target: Target, anchor: Anchor) -> Flight:
         """A flight for `there`, which is `base` with `lead` inserted."""
@@ -128,10 +189,9 @@ class Pilot:
             max_lines=self._settings().max_lines,
             leaks=target.dialect.tokens,
         )
-        tail = tail_of(anchor, there.snapshot, there.position)
-        prompt = rendered(anchor, lf(there.line_before) if tail is None else tail)
-        request = Generate(prompt, self._tokens_max(), target.dialect.stops)
+        request = Generate(self._rendered(anchor, there), self._tokens_max(), target.dialect.stops)
         self._from = base
+        self.resident = (base.snapshot.uri, anchor.head)
         self.flight = Flight(
             base.place,
             lead,
@@ -150,17 +210,25 @@ class Pilot:
     def _anchor(self, spot: Spot, target: Target) -> Anchor:
         """The document's frozen prompt, or a new one where that no longer fits."""
         uri = spot.snapshot.uri
-        anchor = self._anchors.get(uri)
-        fits = anchor and anchor.dialect == target.dialect
-        if anchor and fits and tail_of(anchor, spot.snapshot, spot.position) is not None:
-            return anchor
+        known = self.anchors.get(uri)
+        if known and known.dialect == target.dialect and tail_of(known, spot.wide, spot.wide_at) is not None:
+            return known
         room = (target.probe.context_tokens or CONTEXT_TOKENS_ASSUMED) - self._tokens_max()
         repo, path = self._names(uri)
-        anchor = anchor_at(spot.snapshot, spot.position, target.dialect, path=path, repo=repo, prompt_tokens_max=room)
-        self._anchors.pop(uri, None)
-        self._anchors[uri] = anchor
-        if len(self._anchors) > ANCHORS_MAX:
-            del self._anchors[next(iter(self._anchors))]
+        anchor = anchor_at(
+            spot.wide,
+            spot.wide_at,
+            target.dialect,
+            path=path,
+            repo=repo,
+            prompt_tokens_max=room,
+            background=self.background,
+            previous=known,
+        )
+        self.anchors.pop(uri, None)
+        self.anchors[uri] = anchor
+        if len(self.anchors) > ANCHORS_MAX:
+            del self.anchors[next(iter(self.anchors))]
         return anchor
 
     def _flew(self, flight: Flight, place: Place) -> None:

@@ -1,0 +1,132 @@
+"""What is done while nothing is typed, so that less is left to do at the next key.
+
+After IDLE_S of rest: the prompt's background (snippets of other files) is renewed where that is worth its price, a long
+tail is frozen into a new anchor, the server is made to read what is not in its cache yet, and it keeps what it has read
+for the next start. When a server comes up, what it kept is brought back. A key ends all of it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hearth.anchors import Anchors, state_name
+from hearth.core.background import Background, renewed, snippet_tokens_max
+from hearth.core.text import Position, Snapshot
+from hearth.gateway import Gateway, Target
+from hearth.gather import Recent, gather, spot_at
+from hearth.pilot import CONTEXT_TOKENS_ASSUMED, Pilot
+
+IDLE_S = 3.0
+SAVE_EVERY_S = 60.0
+WARM_LINE = 64
+"""Where the cursor is taken to be in a document that was just opened: what stands before that is read in advance."""
+
+
+@dataclass(slots=True)
+class _Place:
+    snapshot: Snapshot
+    position: Position
+
+
+class Idle:
+    """One per engine; `run` until cancelled. `workspace` names what is saved together."""
+
+    def __init__(
+        self, gateway: Gateway, pilot: Pilot, anchors: Anchors, recent: Recent, workspace: Callable[[], str]
+    ) -> None:
+        self._gateway = gateway
+        self._pilot = pilot
+        self._anchors = anchors
+        self._recent = recent
+        self._workspace = workspace
+        self._place: _Place | None = None
+        self._touched = asyncio.Event()
+        self._warmed: set[str] = set()  # backends whose saved state was asked for
+        self._saved_at = 0.0
+        self._saved_head = ""
+
+    def touched(self, snapshot: Snapshot, position: Position | None = None) -> None:
+        """A document was opened, changed or completed in: rest begins anew. O(1)."""
+        known = self._place
+        if position is None:
+            same = known is not None and known.snapshot.uri == snapshot.uri
+            line = min(WARM_LINE, len(snapshot.lines) - 1)
+            position = known.position if known and same else Position(line, 0)
+        self._place = _Place(snapshot, position)
+        self._touched.set()
+
+    async def run(self) -> None:
+        """Wait for rest, use it, and wait for the next. Runs until cancelled."""
+        while True:
+            await self._touched.wait()
+            self._touched.clear()
+            try:
+                async with asyncio.timeout(IDLE_S):
+                    await self._touched.wait()
+            except TimeoutError:
+                await self._rested()
+
+    async def warm(self) -> None:
+        """Bring back what a server kept from the last time, once per server. Called while nothing was asked yet."""
+        target = self._gateway.target("complete")
+        if target is None or target.backend.name in self._warmed:
+            return
+        self._warmed.add(target.backend.name)
+        if not target.probe.saves_state or self._pilot.anchors:
+            return
+        workspace = self._workspace()
+        anchors, background = await self._anchors.load_all(workspace, target.probe.model)
+        if not anchors or self._pilot.anchors:
+            return
+        newest = next(reversed(anchors))
+        if await self._gateway.restore_state(target, state_name(workspace, newest)):
+            self._pilot.adopt(anchors, background, (newest, anchors[newest].head))
+
+    async def aclose(self) -> None:
+        """Keep what the server has read, for the next start."""
+        await self._save(force=True)
+
+    async def _rested(self) -> None:
+        target, place = self._gateway.target("complete"), self._place
+        if target is None or place is None:
+            return
+        await self.warm()
+        work = asyncio.create_task(self._prepare(target, place), name="read ahead")
+        interrupted = asyncio.create_task(self._touched.wait())
+        try:
+            await asyncio.wait({work, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # The reading itself goes on if the next request wants the same prompt; the pilot decides.
+            for task in (work, interrupted):
+                task.cancel()
+            await asyncio.gather(work, interrupted, return_exceptions=True)
+
+    async def _prepare(self, target: Target, place: _Place) -> None:
+        spot = spot_at(place.snapshot, place.position)
+        background = await self._renewed(target, place)
+        await self._pilot.read_ahead(spot, target, background)
+        await self._save()
+
+    async def _renewed(self, target: Target, place: _Place) -> Background:
+        rate = self._gateway.prefill_tokens_per_s(target)
+        context = await gather(spot_at(place.snapshot, place.position), {"open": self._recent.source})
+        tokens = snippet_tokens_max(rate, target.probe.context_tokens or CONTEXT_TOKENS_ASSUMED)
+        return renewed(self._pilot.background, context, tokens_max=tokens, prefill_tokens_per_s=rate)
+
+    async def _save(self, *, force: bool = False) -> None:
+        """Have the server keep its state, if it has read something else since, and not too often."""
+        target, resident = self._gateway.target("complete"), self._pilot.resident
+        now = asyncio.get_running_loop().time()
+        if target is None or not target.probe.saves_state or resident is None or resident[1] == self._saved_head:
+            return
+        if not force and now - self._saved_at < SAVE_EVERY_S:
+            return
+        uri, head = resident
+        workspace = self._workspace()
+        if await self._gateway.save_state(target, state_name(workspace, uri)):
+            self._saved_at, self._saved_head = now, head
+            # The saved document's anchor goes last: it is the one whose state is brought back.
+            anchors = {u: a for u, a in self._pilot.anchors.items() if u != uri}
+            if uri in self._pilot.anchors:
+                anchors[uri] = self._pilot.anchors[uri]
+            self._anchors.save(workspace, target.probe.model, anchors, self._pilot.background)
