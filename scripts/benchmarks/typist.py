@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from typist_editor import Mode, Run, typed
+from typist_sim import DECODE_TOKENS_PER_S, ERROR_RATE, PREFILL_TOKENS_PER_S  # noqa: E402
 from typist_traces import Trace, traces
 
 Row = tuple[str, str, str]
@@ -27,23 +28,23 @@ MODES: tuple[Mode, ...] = ("hearth", "off", "naive")
 TRACES = 12
 AT_ONCE = 4
 
-DEFINITIONS = f"""The model reads {PREFILL_TOKENS_PER_S} and writes {DECODE_TOKENS_PER_S} tokens a second in one slot; \
-{ERROR_RATE:.0%} of the lines go wrong somewhere, \
-and stay wrong until the cursor is past that place. The bound is what a client could reach that shows everything at \
-once and has every line break accepted too.
+DEFINITIONS = f"""The model reads {PREFILL_TOKENS_PER_S} and writes {DECODE_TOKENS_PER_S} tokens a second in one slot.
+{ERROR_RATE:.0%} of the lines go wrong somewhere, and stay wrong until the cursor is past that place. The bound is what a
+client could reach that shows everything at once and has every line break accepted too.
 
-- *by Tab*: characters of the finished text that were put in by Tab and stayed. A suggestion is taken if it is right up \
-to the end of its first line; what is wrong in later lines is deleted again (*repaired*), and counts for nothing.
-- *key -> visible*: from didChange to the answer with a suggestion, where that came before the next key; 5 ms of it are \
-the editor's. A real editor waits about 50 ms before it asks, and draws.
+- *by Tab*: characters of the finished text that were put in by Tab and stayed. A suggestion is taken if it is right up
+  to the end of its first line; what is wrong in later lines is deleted again (*repaired*), and counts for nothing.
+- *key -> visible*: from didChange to the answer with a suggestion, where that came before the next key; 5 ms of it are
+  the editor's. A real editor waits about 50 ms before it asks, and draws.
 - *vanished*: the key agreed with what was visible, and the answer to it did not begin with the rest.
-- *prefilled per typed character*: per character of the finished text, however it got there. The first anchor is what \
-was read up to the first prompt that was read to its end.
-- *thrown away*: the share of what was decoded that neither came into the text by Tab nor was typed while it was visible.
+- *prefilled per typed character*: per character of the finished text, however it got there. The first anchor is what
+  was read up to the first prompt that was read to its end.
+- *thrown away*: the share of what was decoded that neither came into the text by Tab nor was typed while it was
+  visible.
 - *busy*: the share of the time from the first key to the last in which the model worked.
-- *Switched off*: the same server without memory, joining, anchors (prefix, suffix, middle, built anew at every key) and \
-speculation. *Naive*: a client that waits 300 ms after each key, asks for one line with prefix, suffix, middle, and \
-remembers nothing."""
+- *Switched off*: the same server without memory, joining, anchors (prefix, suffix, middle, built anew at every key) and
+  speculation. *Naive*: a client that waits 300 ms after each key, asks for one line with prefix, suffix, middle, and
+  remembers nothing."""
 
 
 @dataclass(frozen=True)
