@@ -50,6 +50,8 @@ class CompletionSettings:
     enabled: bool = True
     languages_off: tuple[str, ...] = ()
     max_lines: int = 12
+    in_comments: bool = True
+    in_strings: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("completion", "enabled", {"type": "boolean"}, "Suggest code while you type."),
     Option("completion", "languages_off", _strings(), "Language ids in which nothing is suggested."),
     Option("completion", "max_lines", {"type": "integer", "minimum": 1, "maximum": 100}, "The most lines one suggestion may have."),
+    Option("completion", "in_comments", {"type": "boolean"}, "Suggest text inside comments."),
+    Option("completion", "in_strings", {"type": "boolean"}, "Suggest text inside strings."),
     Option("cloud", "enabled", {"type": "boolean"}, "Allow tasks to be sent to the cloud after you approve each one. Off: nothing leaves the machine."),
     Option("cloud", "base_url", {"type": "string"}, "The cloud service's address."),
     Option("cloud", "api_key_env", {"type": "string"}, "Name of the environment variable that holds the cloud key, never the key itself."),

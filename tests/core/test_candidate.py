@@ -129,7 +129,8 @@ def test_any_cutting_gives_the_same(language: str, before: str, after: str, mode
 def test_what_is_shown_is_a_part_of_what_the_model_said(language: str, before: str, after: str, model: str) -> None:
     text = trimmed(site(before + "█" + after, language), model).text
     assert text in model.replace("\r\n", "\n").replace("\r", "\n")
-    assert text == text.rstrip()
+    # A blank may end what goes into a string that is closed already.
+    assert text == text.rstrip() or after.strip()
     assert text.count("\n") < 14
 
 

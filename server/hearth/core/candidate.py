@@ -7,7 +7,6 @@ the stream was cut into pieces.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from hearth.core.cleaning import (
@@ -17,12 +16,11 @@ from hearth.core.cleaning import (
     fence_closed,
     foreign,
     may_be_wrapped,
-    reindented,
     repeated_start,
     unwrapped,
     without_token_tail,
 )
-from hearth.core.gate import Extent
+from hearth.core.fitting import Candidate, Site, fitted
 from hearth.core.scan import (
     CLOSERS,
     Scanner,
@@ -33,6 +31,8 @@ from hearth.core.scan import (
     scanned,
     traits_of,
 )
+
+__all__ = ["Candidate", "Site", "Trimmer", "Verdict"]
 
 Verdict = Literal["keep", "stop"]
 LINE_CHARS_MAX = 1_000
@@ -57,38 +57,11 @@ _DEFINITION = re.compile(
     r"|(?!(?:if|for|while|switch|catch|return|else|do|with|using|lock|await|throw|new)\b)(?:[\w<>\[\]?*&:.]+\s+)*[\w~#]+\s*"
     r"\([^;=]*\)[^;=()]*\{\s*$)"
 )
+_PAIR = re.compile(r"\s*(?:[\"'\w\[\].-]+\s*:(?!:)|[\"'\w.]+,?\s*$)")
+"""One of an object's pairs or of an enumeration's names."""
 HELD_CHARS_MAX = 8_000
 """The most of a chat answer that is kept until its code is found."""
 BLOCK_LINES_MAX = 6
-_TAG_ENDS = re.compile(r"/?>|</[\w.:-]*>?")
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where a suggestion goes. All text with LF line endings.
-
-    `above`: up to 60 lines before the cursor's line, nearest last. `below`: non-blank lines after it, nearest first.
-    `leaks`: tokens that end the text wherever they appear. `quote`: what ends the string or comment that the cursor is
-    in, where that began above the cursor's line (`Gate.quote`).
-    """
-
-    language: str
-    line_before: str
-    line_after: str = ""
-    above: tuple[str, ...] = ()
-    below: tuple[str, ...] = ()
-    extent: Extent = "statement"
-    max_lines: int = 12
-    leaks: tuple[str, ...] = ()
-    quote: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """Text to insert at the cursor (LF line endings), "" with the `reason` if there is nothing worth showing."""
-
-    text: str
-    reason: str
 
 
 class Trimmer:
@@ -127,6 +100,7 @@ class Trimmer:
         self._seen: list[tuple[str, int]] = []  # the lines kept, and where in `text` each ends
         self._defined_at = -1  # the indentation of the first definition kept
         self._definition_over = False
+        self._outer: list[str] | None = None
 
     @property
     def stopped(self) -> bool:
@@ -338,7 +312,7 @@ class Trimmer:
     def _goes_on(self, full: str) -> bool:
         """Whether a line after what looked complete belongs to it: `.then()`, `else`, an operator, deeper indented."""
         text = full.strip()
-        if text.startswith((".", "?.")) and self._traits.chains:
+        if text.startswith((".", "?.")) and (self._traits.chains or self._outer_stack()):
             return True
         if text[:1] not in CLOSERS and resumes_block(full, self._traits):
             return True
@@ -406,10 +380,7 @@ class Trimmer:
         """A closing bracket for something opened before the suggestion: right only if it is open and stays so."""
         closer = self.text[at]
         after = (self._site.line_after.strip() or (self._site.below[0].strip() if self._site.below else ""))[:1]
-        outer = scanned("\n".join(self._site.above) + "\n" + self._site.line_before, self._traits).stack
-        for char in self._site.line_after:
-            if outer and CLOSERS.get(char) == outer[-1]:
-                outer.pop()
+        outer = self._outer_stack()
         if outer and outer[-1] == CLOSERS[closer] and after != closer:
             if self._in_block:
                 # The block that the cursor is in ends here.
@@ -448,15 +419,35 @@ class Trimmer:
 
     def _brace_statement_may_end(self, full: str) -> None:
         code = self._last_code
+        if code == "," and self._is_item(full):
+            self._stopped = "the item is complete"
+            return
         if code in _CONTINUES and not full.rstrip().endswith(("++", "--", "*/")):
             return
         self._statement_may_end(full)
+
+    def _is_item(self, full: str) -> bool:
+        """Whether a line that ends with a comma is one of the things listed between brackets that opened above."""
+        outer = self._outer_stack()
+        return bool(outer) and (outer[-1] in "([" or _PAIR.match(full) is not None)
+
+    def _outer_stack(self) -> list[str]:
+        """The brackets that are open at the cursor, as far as the lines above show, and that nothing after it on its
+        line closes."""
+        if self._outer is None:
+            outer = scanned("\n".join(self._site.above) + "\n" + self._site.line_before, self._traits).stack
+            for char in self._site.line_after:
+                if outer and CLOSERS.get(char) == outer[-1]:
+                    outer.pop()
+            self._outer = outer
+        return self._outer
 
     def _statement_may_end(self, full: str) -> None:
         code = self._last_code
         if full.lstrip().startswith("@") and self._traits.block == "indent":
             return  # a decorator belongs to what follows
-        if (self._traits.chains and code not in (";", ",")) or code == "}":
+        chains = self._traits.chains or (self._traits.block == "indent" and bool(self._outer_stack()))
+        if (chains and code not in (";", ",")) or code == "}":
             self._looking_ahead = True
             self._ended_with_brace = code == "}"
             return
@@ -492,67 +483,9 @@ class Trimmer:
     # The result
 
     def _finished(self, text: str, reason: str) -> Candidate:
-        text = text.rstrip()
         if not text.strip():
             return Candidate("", reason if self.text.strip() or self._stopped else "the model had nothing to add")
-        if self._site.line_after.strip():
-            text = self._without_overlap(text)
-        elif self._ends_with_a_part_of_below(text, reason):
-            text = text.rpartition("\n")[0].rstrip()
-        if self._repeats_above(text):
-            return Candidate(
-                "", "it would repeat the lines above" if "\n" in text else "it would repeat the line above"
-            )
-        if not text.strip():
-            return Candidate("", "it already stands after the cursor")
-        if not self._site.quote:
-            text = reindented(text, self._site.line_before, self._site.above, self._site.below, self._site.language)
-        return Candidate(text, reason)
-
-    def _ends_with_a_part_of_below(self, text: str, reason: str) -> bool:
-        """The model was cut off while it wrote what already stands below."""
-        last = text.rpartition("\n")[2]
-        cut_off = reason.endswith("length") and "\n" in text and bool(self._site.below)
-        return cut_off and len(last.strip()) > 1 and self._site.below[0].startswith(last.rstrip())
-
-    def _repeats_above(self, text: str) -> bool:
-        """Whether the suggestion is the line above once more, or begins with the three lines above."""
-        above = [line.rstrip() for line in self._site.above if line.strip()]
-        mine = [line.rstrip() for line in (self._site.line_before + text).split("\n") if line.strip()]
-        if len(mine) == 1 or self._seen[1:] == []:
-            return bool(above) and mine == above[-1:] and len(mine[0].strip()) > 3
-        size = min(3, len(mine))
-        return mine[:size] == above[-size:] and sum(len(line.strip()) for line in mine[:size]) > 12
-
-    def _without_overlap(self, text: str) -> str:
-        """Cut from the end of `text` what the text after the cursor begins with, if that leaves the line balanced."""
-        after = self._site.line_after.strip()
-        if after[-1] in ":;,{" and len(after) == 1:
-            return text.removesuffix(after).rstrip(" ")
-        if after[0] in "</>" and (tag := _TAG_ENDS.match(after)):
-            return self._without_tag(text, after, tag.group())
-        if self._balanced(text):
-            return text
-        for size in range(min(len(after), len(text)), 0, -1):
-            if text.endswith(after[:size]) and self._balanced(text[:-size]):
-                return text[:-size]
-        return text
-
-    def _without_tag(self, text: str, after: str, tag: str) -> str:
-        """As above for what ends a tag or an element, which no bracket tells."""
-        end = text.find(tag)
-        while end >= 0:
-            mine = text[:end]
-            opened = mine.count("<" + tag[2:-1]) - mine.count(tag) if tag[:2] == "</" else mine.count("<")
-            if opened <= 0 or (tag[:2] != "</" and opened <= mine.count(">") - mine.count("=>") - mine.count("->")):
-                return mine.rstrip(" ") if tag == "/>" else mine
-            end = text.find(tag, end + 1)
-        return text
-
-    def _balanced(self, text: str) -> bool:
-        line = Scanner(self._traits)
-        line.feed(self._site.line_before + text + self._site.line_after)
-        return not line.surplus and not line.quote
+        return fitted(self._site, text, reason)
 
 
 def _runs(line: str) -> bool:

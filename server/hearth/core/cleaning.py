@@ -145,7 +145,7 @@ def fence_closed(text: str) -> bool:
 def repeated_start(line_before: str, head: str) -> int | None:
     """How much of `head` repeats the cursor's own line from its beginning; None while that is not yet clear."""
     own = line_before.strip()
-    if " " not in own or len(own) < 4:
+    if " " not in own or len(own) < 3:
         return 0
     bare = head.lstrip(" \t")
     if bare.startswith(own):
@@ -208,7 +208,7 @@ def reindented(text: str, line_before: str, above: Sequence[str], below: Sequenc
         return text
     traits = traits_of(language)
     base = indent_width(line_before) if line_before.strip() else _base_of(line_before, lines)
-    theirs = _unit_of(line_before + lines[0], lines[1:], base, traits)
+    theirs = _unit_of(line_before + lines[0], lines[1:], traits)
     if not theirs or theirs == unit:
         return text
     return "\n".join([lines[0], *_converted(line_before + lines[0], lines[1:], base, theirs, unit, traits)])
@@ -218,14 +218,14 @@ def _base_of(line_before: str, lines: Sequence[str]) -> int:
     return indent_width(line_before + lines[0])
 
 
-def _unit_of(first: str, lines: Sequence[str], base: int, traits: Traits) -> str:
+def _unit_of(first: str, lines: Sequence[str], traits: Traits) -> str:
     """The unit of a suggestion, from lines that follow the opening of a block; "" if it cannot be told."""
     steps: set[int] = set()
-    previous = first
+    previous, base_indent = first, indent_of(first)
     for line in lines:
         if not line.strip():
             continue
-        if line.startswith("\t"):
+        if "\t" in indent_of(line).removeprefix(base_indent):
             return "\t"
         step = indent_width(line) - indent_width(previous)
         if step > 0 and opens_block(previous, traits):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hearth.core.scan import CLOSERS, indent_width, opens_block, scanned, traits_of
-from hearth.core.syntax import Context, Inside
+from hearth.core.syntax import Context, Inside, inside_of
 
 # What may stand after the cursor on its line: closing brackets and quotes, the end of a tag, then at most one of
 # `: { ; ,`, or what every arm of a `match` and every `else` begins with.
-_ONLY_CLOSERS = re.compile(r"(?:[\s)\]}'\"`>]|/>)*(?:</[\w.:-]*>)*(?:[:{;,]|=>|->|[%?]>|=> ?\{)?")
+_ONLY_CLOSERS = re.compile(r"(?:[\s)\]}'\"`>]|/>)*(?:</[\w.:-]*>)*(?:[:{;,]|=>|->|[%?]>|=> ?\{)?[ )\]}]*")
 _AFTER_CHARS_MAX = 60
 _FINISHED = ("{}", "[]", "()", ";")
 
@@ -50,7 +50,7 @@ def gate(
     """
     inside = context.inside if context else _inside(line_before, language)
     extent = "statement" if inside != "code" else _extent(line_before, above, below, language, context)
-    silent = "" if invoked else _silent(line_before, line_after, above, below, inside)
+    silent = "" if invoked else _silent(line_before, line_after, inside, language)
     if not invoked and not silent:
         if deleted:
             silent = "you removed what was suggested here"
@@ -63,21 +63,21 @@ def gate(
     return Gate(silent, extent, inside, context.quote if context else "")
 
 
-def _silent(line_before: str, line_after: str, above: str, below: str, inside: Inside) -> str:
+def _silent(line_before: str, line_after: str, inside: Inside, language: str) -> str:
     if line_after[:1].isalnum() or line_after[:1] == "_":
         return "the cursor is inside a word"
     after = line_after.strip()
     closes = len(after) <= _AFTER_CHARS_MAX and _ONLY_CLOSERS.fullmatch(after)
     if not closes and not (inside == "comment" and after in ("*/", "-->")):
         return "there is code after the cursor"
-    if inside == "code" and not line_after.strip() and line_before.rstrip().endswith(_FINISHED):
-        return "the line looks finished"
+    if inside == "code" and not after and line_before.rstrip().endswith(_FINISHED):
+        # `for (i = 0;` is not.
+        return "" if "(" in scanned(line_before, traits_of(language)).stack else "the line looks finished"
     return ""
 
 
 def _inside(line_before: str, language: str) -> Inside:
-    scanner = scanned(line_before, traits_of(language))
-    return "comment" if scanner.comment else "string" if scanner.quote else "code"
+    return inside_of(scanned(line_before, traits_of(language)))
 
 
 def _extent(line_before: str, above: str, below: str, language: str, context: Context | None) -> Extent:

@@ -53,6 +53,7 @@ _RUST = Traits("brace", quotes=('"',), multiline_quotes=('"',))  # a lone ' is a
 _GO = Traits(chains=False)
 _YAML = Traits("indent", _HASH, ('"', "'"), (), chains=False, block_comments=())
 _MARKUP = Traits("indent", (), (), (), chains=False, block_comments=(("<!--", "-->"),))
+_PROSE = Traits("indent", (), ("```",), ("```",), chains=False, block_comments=(("<!--", "-->"),))
 _C_LIKE = Traits()
 _CSS = Traits("brace", (), ('"', "'"), (), chains=False)
 _PHP = Traits("brace", ("//", "#"), ('"', "'"), ())
@@ -80,7 +81,7 @@ TRAITS: dict[str, Traits] = {
     "xml": _MARKUP,
     "vue": _MARKUP,
     "svelte": _MARKUP,
-    "markdown": _MARKUP,
+    "markdown": _PROSE,
     "plaintext": _MARKUP,
     "json": Traits("brace", (), ('"',), (), chains=False),
     "jsonc": Traits("brace", ("//",), ('"',), (), chains=False),
@@ -120,6 +121,11 @@ class Scanner:
     surplus: int = 0
     surplus_at: int = -1
     fed: int = 0
+
+    @property
+    def in_comment(self) -> bool:
+        """Whether what comes next is part of a comment."""
+        return self.comment or self.quote in _COMMENT_ENDS
 
     def feed(self, text: str) -> None:
         index = 0

@@ -14,7 +14,7 @@ from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
-from hearth.core.scan import BLOCK_COMMENTS, CLOSERS, indent_width, scanned, traits_of
+from hearth.core.scan import BLOCK_COMMENTS, CLOSERS, Scanner, indent_width, scanned, traits_of
 from hearth.core.text import Position, Snapshot
 
 if TYPE_CHECKING:
@@ -146,8 +146,7 @@ def context_at(window: Window) -> Context:
     """What the cursor is in: by the tree for what spans lines, by the scanner for what is on the cursor's line."""
     tree = parsed(window.language, window.before + window.after)
     line = window.before.rpartition("\n")[2]
-    scanner = scanned(line, traits_of(window.language))
-    near: Inside = "comment" if scanner.comment else "string" if scanner.quote else "code"
+    near = inside_of(scanned(line, traits_of(window.language)))
     if tree is None:
         return Context(near, "")
     at = len(_bytes(window.before))
@@ -168,6 +167,11 @@ def context_at(window: Window) -> Context:
             break
         node = node.parent
     return Context(inside, quote, arguments, len(errors(tree.root_node)) > ERRORS_MAX)
+
+
+def inside_of(scanner: Scanner) -> Inside:
+    """What comes next is in, as far as the scanner has read."""
+    return "comment" if scanner.in_comment else "string" if scanner.quote else "code"
 
 
 def parsed(language: str, text: str) -> "Tree | None":
@@ -218,6 +222,8 @@ def statement_end(window: Window, candidate: str) -> int:
         return len(candidate)
     at = len(_bytes(text[:begin]))
     node = tree.root_node.descendant_for_byte_range(at, at + 1)
+    if node is not None and node.type in ("}", ")", "]", "end", "fi", "done", "esac"):
+        return len(candidate)  # it ends what began above
     while node is not None and node.parent is not None and node.parent.type not in _BODIES:
         if node.parent.start_byte < at:
             return len(candidate)  # the line goes on with a statement that began above
