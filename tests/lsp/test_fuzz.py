@@ -19,6 +19,7 @@ METHODS = (
     "initialize", "initialized", "textDocument/didOpen", "textDocument/didChange", "textDocument/didClose",
     "textDocument/didSave", "textDocument/inlineCompletion", "workspace/executeCommand", "hearth/status",
     "workspace/didChangeConfiguration", "workspace/didChangeWorkspaceFolders", "workspace/textDocumentContent",
+    "notebookDocument/didOpen", "notebookDocument/didChange", "notebookDocument/didClose", "notebookDocument/didSave",
     "$/cancelRequest", "$/setTrace", "window/workDoneProgress/cancel", "textDocument/hover", "no/such", "",
 )  # fmt: skip
 COMMANDS = (
@@ -131,6 +132,15 @@ class Fuzzer:
                 }
             case "textDocument/didSave":
                 return {"textDocument": document, "text": self.maybe("saved")}
+            case "notebookDocument/didOpen":
+                return {
+                    "notebookDocument": self.notebook(),
+                    "cellTextDocuments": self.maybe([self.text(), self.text()]),
+                }
+            case "notebookDocument/didChange":
+                return {"notebookDocument": self.notebook(), "change": self.maybe({"cells": self.cells()})}
+            case "notebookDocument/didClose" | "notebookDocument/didSave":
+                return {"notebookDocument": self.notebook(), "cellTextDocuments": self.maybe([document])}
             case "workspace/executeCommand":
                 return {"command": self.maybe(dice.choice(COMMANDS)), "arguments": self.maybe([self.value()])}
             case "workspace/didChangeConfiguration":
@@ -143,6 +153,24 @@ class Fuzzer:
                 return {"processId": None, "capabilities": self.value()}
             case _:
                 return {"textDocument": document, "uri": uri}
+
+    def notebook(self) -> Any:
+        cells = [self.maybe({"kind": self.dice.choice((1, 2)), "document": uri}) for uri in self.dice.sample(URIS, 2)]
+        return self.maybe({"uri": self.dice.choice(("nb:1", "nb:2")), "version": 1, "cells": self.maybe(cells)})
+
+    def cells(self) -> Any:
+        fresh = [{"kind": 2, "document": self.dice.choice(URIS)} for _ in range(self.dice.randrange(3))]
+        array = {
+            "start": self.dice.choice(NUMBERS),
+            "deleteCount": self.dice.choice(NUMBERS),
+            "cells": self.maybe(fresh),
+        }
+        structure = {"array": self.maybe(array), "didOpen": self.maybe([self.text()]), "didClose": self.maybe(None)}
+        contents = [{"document": {"uri": self.dice.choice(URIS), "version": 3}, "changes": [self.change()]}]
+        return self.maybe({"structure": self.maybe(structure), "textContent": self.maybe(contents), "data": None})
+
+    def text(self) -> Any:
+        return self.maybe({"uri": self.dice.choice(URIS), "languageId": "python", "version": 1, "text": "x = 1\ny"})
 
     def change(self) -> Any:
         where = {"start": self.position(), "end": self.position()}

@@ -48,13 +48,13 @@ def around(cells: Sequence[Cell], index: int) -> Around:
 
 def _shown(cell: Cell, language: str, mark: str) -> list[str]:
     snapshot = cell.snapshot
-    text = "\n".join(snapshot.line(number) for number in range(len(snapshot.lines)))
-    if not text.strip():
+    text = "\n".join(snapshot.line(number) for number in range(len(snapshot.lines))).rstrip()
+    if not text:
         return []
     if snapshot.language != language or not cell.code:
         text = commented(text, language) or text
         mark = f"{mark} [markdown]" if mark and not cell.code else mark
-    return [f"{mark}\n", *split_lines(f"{text.rstrip()}\n")[:-1], "\n"]
+    return [f"{mark}\n", *split_lines(f"{text}\n")[:-1], "\n"]
 
 
 def widened(snapshot: Snapshot, where: Around) -> Snapshot:

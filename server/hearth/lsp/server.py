@@ -20,7 +20,7 @@ from pygls.lsp.server import LanguageServer
 
 from hearth import __version__
 from hearth.engine import open_engine
-from hearth.lsp import convert
+from hearth.lsp import convert, notebooks
 from hearth.lsp.convert import BadParams
 from hearth.lsp.logs import start_logging
 from hearth.lsp.messages import language_of, say
@@ -40,6 +40,14 @@ STATUS_PAGE = "hearth:/status.md"
 ACCEPTED = "hearth.completionAccepted"
 TRUST_NOTIFICATION = "hearth/didGrantTrust"
 STATUS_REQUEST = "hearth/status"
+# Notifications that, if one is lost, leave a document in doubt; "" is one of which nothing could be read.
+CARRY_TEXT = (
+    "",
+    types.TEXT_DOCUMENT_DID_CHANGE,
+    types.TEXT_DOCUMENT_DID_SAVE,
+    types.TEXT_DOCUMENT_DID_OPEN,
+    types.NOTEBOOK_DOCUMENT_DID_CHANGE,
+)
 
 MESSAGE_TYPES: dict[Level, types.MessageType] = {
     "info": types.MessageType.Info,
@@ -139,8 +147,7 @@ class HearthServer(LanguageServer):
             task.cancel()
 
     def _lost(self, method: str, uri: str) -> None:
-        documents = ("", types.TEXT_DOCUMENT_DID_CHANGE, types.TEXT_DOCUMENT_DID_SAVE, types.TEXT_DOCUMENT_DID_OPEN)
-        if method in documents:
+        if method in CARRY_TEXT:
             self.session.lost(uri, opening=method == types.TEXT_DOCUMENT_DID_OPEN)
 
 
@@ -171,6 +178,7 @@ async def initialize(ls: HearthServer, params: object) -> types.InitializeResult
                 # The text at saving is how a document that lost a change gets well again.
                 save=types.SaveOptions(include_text=True),
             ),
+            notebook_document_sync=notebooks.sync_options(),
             inline_completion_provider=types.InlineCompletionOptions(),
             execute_command_provider=types.ExecuteCommandOptions(commands=list(COMMANDS)),
             workspace=types.WorkspaceOptions(
@@ -220,6 +228,28 @@ async def did_close(ls: HearthServer, params: object) -> None:
     ls.session.close(convert.document_uri(params))
 
 
+async def did_open_notebook(ls: HearthServer, params: object) -> None:
+    ls.session.open_notebook(notebooks.opened(params))
+
+
+async def did_change_notebook(ls: HearthServer, params: object) -> None:
+    uri = notebooks.notebook_uri(params)
+    try:
+        changed = notebooks.changed(params)
+    except BadParams:
+        ls.session.lost_notebook(uri)
+        raise
+    ls.session.change_notebook(changed)
+
+
+async def did_save_notebook(ls: HearthServer, params: object) -> None:
+    ls.session.save_notebook(notebooks.notebook_uri(params))
+
+
+async def did_close_notebook(ls: HearthServer, params: object) -> None:
+    ls.session.close_notebook(*notebooks.closed(params))
+
+
 async def inline_completion(ls: HearthServer, params: object) -> types.InlineCompletionList:
     ask = convert.completion_ask(params)
     session = ls.session
@@ -231,7 +261,11 @@ async def inline_completion(ls: HearthServer, params: object) -> types.InlineCom
         if session.engine is None:
             return types.InlineCompletionList([])
     outcome = await session.engine.complete(
-        snapshot, snapshot.clamp(ask.position), invoked=ask.invoked, selected=ask.selected
+        snapshot,
+        snapshot.clamp(ask.position),
+        invoked=ask.invoked,
+        selected=ask.selected,
+        around=session.notebooks.around(ask.uri),
     )
     if session.version(ask.uri) != snapshot.version:
         # The request carries no version: an answer for an older text would be drawn into the newer one.
@@ -316,6 +350,10 @@ FEATURES = {
     types.TEXT_DOCUMENT_DID_CHANGE: did_change,
     types.TEXT_DOCUMENT_DID_SAVE: did_save,
     types.TEXT_DOCUMENT_DID_CLOSE: did_close,
+    types.NOTEBOOK_DOCUMENT_DID_OPEN: did_open_notebook,
+    types.NOTEBOOK_DOCUMENT_DID_CHANGE: did_change_notebook,
+    types.NOTEBOOK_DOCUMENT_DID_SAVE: did_save_notebook,
+    types.NOTEBOOK_DOCUMENT_DID_CLOSE: did_close_notebook,
     types.TEXT_DOCUMENT_INLINE_COMPLETION: inline_completion,
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: did_change_folders,
     types.WORKSPACE_DID_CHANGE_CONFIGURATION: did_change_configuration,

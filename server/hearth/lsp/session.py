@@ -10,6 +10,7 @@ from typing import Any, Literal
 from hearth.core.text import Document, Edit, Snapshot
 from hearth.engine import Engine, Notice
 from hearth.lsp.messages import say
+from hearth.lsp.notebooks import Changed, Notebooks, Opened
 from hearth.settings import CompletionSettings, parse
 
 # Ten million characters in one line must work; fifty megabytes must not hurt.
@@ -51,10 +52,14 @@ class Session:
     engine: Engine | None = None
     folders: tuple[Path, ...] = ()
     pages: dict[str, str] = field(default_factory=lambda: dict[str, str]())
+    notebooks: Notebooks = field(init=False)
     _held: dict[str, Held] = field(default_factory=lambda: dict[str, Held]())
     _chars: int = 0
     _refused: deque[tuple[str, Refusal]] = field(default_factory=lambda: deque(maxlen=REFUSALS_KEPT))
     _shown: set[tuple[str, str]] = field(default_factory=lambda: set[tuple[str, str]]())
+
+    def __post_init__(self) -> None:
+        self.notebooks = Notebooks(self._text_now)
 
     # Documents
 
@@ -138,6 +143,44 @@ class Session:
                 self._refuse(uri, held.refusal)
             return None
         return held.document.snapshot()
+
+    # Notebooks
+
+    def open_notebook(self, opened: Opened) -> None:
+        """A notebook was opened, with the texts of its cells."""
+        self.notebooks.open(opened)
+        for text in opened.texts:
+            self.open(*text)
+
+    def change_notebook(self, changed: Changed) -> None:
+        """Cells came, went or were edited."""
+        self.notebooks.change(changed)
+        for text in changed.texts:
+            self.open(*text)
+        for uri in changed.closed:
+            self.close(uri)
+        for uri, version, edits in changed.edits:
+            self.change(uri, version, edits)
+
+    def save_notebook(self, uri: str) -> None:
+        """A notebook was saved; the texts of its cells do not come with that."""
+        for cell in self.notebooks.cells(uri):
+            self.save(cell, None)
+
+    def close_notebook(self, uri: str, cells: Sequence[str]) -> None:
+        """A notebook was closed. `cells`: those that the client names; ours are closed in any case."""
+        for cell in dict.fromkeys((*self.notebooks.cells(uri), *cells)):
+            self.close(cell)
+        self.notebooks.close(uri)
+
+    def lost_notebook(self, uri: str) -> None:
+        """A notification about a notebook could not be read, and may have been about any of its cells."""
+        for cell in self.notebooks.cells(uri):
+            self.lost(cell, opening=False)
+
+    def _text_now(self, uri: str) -> Snapshot | None:
+        held = self._held.get(uri)
+        return held.document.snapshot() if held and held.document and held.refusal is None else None
 
     def version(self, uri: str) -> int | None:
         """The newest version of a document, None if it is not open."""
