@@ -6,7 +6,9 @@ the bigram counts of the same text (a truncated SVD), so greedy decoding writes 
 are small random numbers from `seed`, so that attention, KV cache and latency are real. Control tokens and unprintable
 bytes have an output row of zeros: the model never writes them and never ends by itself.
 
-Used by tests and by scripts/bench. Cached by its parameters in the repository's ignored `.cache/`: `tiny_model()`.
+`big_model()` has the shape of a 0.5B qwen2 in q4_0, all of it random: what it says is noise, but what it costs is real.
+
+Used by tests and by scripts/bench. Cached by its parameters in the repository's ignored `.cache/`.
 """
 
 import collections
@@ -24,6 +26,11 @@ CORPUS_BYTES_MAX = 3_000_000
 HEAD_WIDTH = 32
 MERGE_COUNT_MIN = 3
 LAYER_SCALE = 0.02
+BIG_LAYERS, BIG_WIDTH, BIG_HEADS, BIG_KV_HEADS, BIG_INNER, BIG_VOCABULARY = 24, 896, 14, 2, 4_864, 151_936
+BIG_CONTEXT = 8_192
+Q4_WEIGHTS, Q4_BYTES = 32, 18
+"""A block of q4_0: its scale as a half float, then the weights, two in a byte."""
+Q4_SCALE = 0.004
 FORMAT = 1
 """Raise it when the output changes: it is part of the cache's file name."""
 
@@ -48,6 +55,51 @@ def tiny_model(*, layers: int = 2, width: int = 128, context: int = 8192, seed: 
     return path
 
 
+def big_model(*, seed: int = 1) -> Path:
+    """The path of a random model of 0.5 billion weights (280 MB), made in seconds if the cache does not have it."""
+    path = Path(__file__).resolve().parent.parent / ".cache" / "models" / f"big-{FORMAT}-{seed}.gguf"
+    if not path.exists():
+        make_big_model(path, seed=seed)
+    return path
+
+
+def make_big_model(path: Path, *, seed: int = 1) -> None:
+    """Write it to `path`. Its tokenizer is the tiny model's; the rest of the vocabulary is never used in a prompt."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    merges = _train(_corpus(), VOCABULARY - 256 - len(SPECIAL))
+    tokens = [*_byte_characters().values(), *(a + b for a, b in merges), *SPECIAL]
+    tokens += [f"[unused{n}]" for n in range(BIG_VOCABULARY - len(tokens))]
+    random = np.random.default_rng(seed)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    writer = gguf.GGUFWriter(unfinished, "qwen2")
+    shape = (BIG_HEADS, BIG_KV_HEADS, BIG_INNER)
+    _metadata(writer, tokens, merges, BIG_LAYERS, BIG_WIDTH, BIG_CONTEXT, shape, gguf.LlamaFileType.MOSTLY_Q4_0)
+
+    def matrix(name: str, rows: int, columns: int) -> None:
+        blocks = random.integers(0, 256, (rows, columns // Q4_WEIGHTS, Q4_BYTES), np.uint8)
+        blocks[:, :, :2] = np.array([Q4_SCALE], np.float16).view(np.uint8)
+        writer.add_tensor(name, blocks.reshape(rows, -1), raw_dtype=gguf.GGMLQuantizationType.Q4_0)
+
+    kv = BIG_WIDTH // BIG_HEADS * BIG_KV_HEADS
+    matrix("token_embd.weight", BIG_VOCABULARY, BIG_WIDTH)
+    writer.add_tensor("output_norm.weight", np.ones(BIG_WIDTH, np.float32))
+    for n in range(BIG_LAYERS):
+        for name in ("attn_norm", "ffn_norm"):
+            writer.add_tensor(f"blk.{n}.{name}.weight", np.ones(BIG_WIDTH, np.float32))
+        for name, rows in (("attn_q", BIG_WIDTH), ("attn_k", kv), ("attn_v", kv)):
+            matrix(f"blk.{n}.{name}.weight", rows, BIG_WIDTH)
+            writer.add_tensor(f"blk.{n}.{name}.bias", np.zeros(rows, np.float32))
+        matrix(f"blk.{n}.attn_output.weight", BIG_WIDTH, BIG_WIDTH)
+        matrix(f"blk.{n}.ffn_gate.weight", BIG_INNER, BIG_WIDTH)
+        matrix(f"blk.{n}.ffn_up.weight", BIG_INNER, BIG_WIDTH)
+        matrix(f"blk.{n}.ffn_down.weight", BIG_WIDTH, BIG_INNER)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    unfinished.replace(path)
+
+
 def make_tiny_model(path: Path, *, layers: int = 2, width: int = 128, context: int = 8192, seed: int = 1) -> None:
     """Write the model to `path`. `width` is a multiple of 64."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +109,9 @@ def make_tiny_model(path: Path, *, layers: int = 2, width: int = 128, context: i
     tokens = [*pieces, *SPECIAL]
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     writer = gguf.GGUFWriter(unfinished, "qwen2")
-    _metadata(writer, tokens, merges, layers, width, context)
+    heads = width // HEAD_WIDTH
+    shape = (heads, heads // 2, width * 3)
+    _metadata(writer, tokens, merges, layers, width, context, shape, gguf.LlamaFileType.ALL_F32)
     for name, tensor in _tensors(text, tokens, merges, layers, width, seed).items():
         writer.add_tensor(name, tensor)
     writer.write_header_to_file()
@@ -68,19 +122,27 @@ def make_tiny_model(path: Path, *, layers: int = 2, width: int = 128, context: i
 
 
 def _metadata(
-    writer: gguf.GGUFWriter, tokens: list[str], merges: list[Pair], layers: int, width: int, context: int
+    writer: gguf.GGUFWriter,
+    tokens: list[str],
+    merges: list[Pair],
+    layers: int,
+    width: int,
+    context: int,
+    shape: tuple[int, int, int],
+    file_type: gguf.LlamaFileType,
 ) -> None:
-    heads = width // HEAD_WIDTH
-    writer.add_name("Hearth tiny test model")
+    """`shape`: heads, heads of keys and values, width of the feed-forward layer."""
+    heads, kv_heads, inner = shape
+    writer.add_name("Hearth test model")
     writer.add_block_count(layers)
     writer.add_context_length(context)
     writer.add_embedding_length(width)
-    writer.add_feed_forward_length(width * 3)
+    writer.add_feed_forward_length(inner)
     writer.add_head_count(heads)
-    writer.add_head_count_kv(heads // 2)
+    writer.add_head_count_kv(kv_heads)
     writer.add_rope_freq_base(1e6)
     writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_file_type(file_type)
     special = set(SPECIAL)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
