@@ -6,7 +6,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from hearth import __version__
 from hearth.anchors import Anchors
 from hearth.backends.discover import Finder
 from hearth.complete import Completer, Outcome, Source, Suggestion
+from hearth.core.context import Diagnostic
 from hearth.core.copying import CopyModel, CopyPrediction, best
 from hearth.core.gate import Extent
 from hearth.core.notebook import Around
@@ -93,7 +94,7 @@ class Engine:
         highlighted item (its range and text): a suggestion must begin with it. `around`: the notebook's other cells,
         if the document is a cell.
         """
-        self._idle.touched(snapshot, position)
+        self._idle.touched(snapshot, position, around)
         return await self._completer.complete(snapshot, position, invoked=invoked, selected=selected, around=around)
 
     def opened(self, snapshot: Snapshot) -> None:
@@ -128,6 +129,10 @@ class Engine:
         self._copies.remove(_copy_path(uri))
         self._completer.closed(uri)
         self._recent.closed(uri)
+
+    def diagnosed(self, uri: str, diagnostics: Iterable[Diagnostic]) -> None:
+        """What the editor's other tools say about a document now."""
+        self._recent.diagnosed(uri, diagnostics)
 
     def accepted(self, suggestion_id: str) -> None:
         """The user took a whole suggestion."""

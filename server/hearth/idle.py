@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from hearth.anchors import Anchors, state_name
 from hearth.core.background import Background, renewed, snippet_tokens_max
+from hearth.core.notebook import Around
+from hearth.core.prompt import lf
 from hearth.core.text import Position, Snapshot
 from hearth.gateway import Gateway, Target
 from hearth.gather import Recent, gather, spot_at
@@ -18,14 +20,14 @@ from hearth.pilot import CONTEXT_TOKENS_ASSUMED, Pilot
 
 IDLE_S = 3.0
 SAVE_EVERY_S = 60.0
-WARM_LINE = 64
-"""Where the cursor is taken to be in a document that was just opened: what stands before that is read in advance."""
+GUESS_CHARS_MAX = 1_000_000
 
 
 @dataclass(slots=True)
 class _Place:
     snapshot: Snapshot
     position: Position
+    around: Around | None
 
 
 class Idle:
@@ -45,15 +47,25 @@ class Idle:
         self._saved_at = 0.0
         self._saved_head = ""
 
-    def touched(self, snapshot: Snapshot, position: Position | None = None) -> None:
-        """A document was opened, changed or completed in: rest begins anew. O(1)."""
+    def touched(self, snapshot: Snapshot, position: Position | None = None, around: Around | None = None) -> None:
+        """A document was opened, changed or completed in: rest begins anew. O(1). `around`: as in `Engine.complete`,
+        known only where the position is."""
         known = self._place
         if position is None:
             same = known is not None and known.snapshot.uri == snapshot.uri
-            line = min(WARM_LINE, len(snapshot.lines) - 1)
-            position = known.position if known and same else Position(line, 0)
-        self._place = _Place(snapshot, position)
+            position = known.position if known and same else self._guess(snapshot)
+        self._place = _Place(snapshot, position) if position else None
         self._touched.set()
+
+    def _guess(self, snapshot: Snapshot) -> Position | None:
+        """Where the user goes on in a document that was opened again: where its frozen prompt stands. Of a document
+        that is new to us nothing is known: reading it ahead of the cursor would mostly be for nothing."""
+        anchor = self._pilot.anchors.get(snapshot.uri)
+        if anchor is None or sum(map(len, snapshot.lines)) > GUESS_CHARS_MAX:
+            return None
+        text = lf(snapshot.text)
+        at = text.find(anchor.before)
+        return Position(text.count("\n", 0, at + len(anchor.before)), 0) if at >= 0 else None
 
     async def run(self) -> None:
         """Wait for rest, use it, and wait for the next. Runs until cancelled."""
@@ -102,14 +114,14 @@ class Idle:
             await asyncio.gather(work, interrupted, return_exceptions=True)
 
     async def _prepare(self, target: Target, place: _Place) -> None:
-        spot = spot_at(place.snapshot, place.position)
+        spot = spot_at(place.snapshot, place.position, place.around)
         background = await self._renewed(target, place)
         await self._pilot.read_ahead(spot, target, background)
         await self._save()
 
     async def _renewed(self, target: Target, place: _Place) -> Background:
-        rate = self._gateway.prefill_tokens_per_s(target)
-        context = await gather(spot_at(place.snapshot, place.position), {"open": self._recent.source})
+        rate = self._gateway.pace(target).prefill_tokens_per_s
+        context = await gather(spot_at(place.snapshot, place.position, place.around), {"open": self._recent.source})
         tokens = snippet_tokens_max(rate, target.probe.context_tokens or CONTEXT_TOKENS_ASSUMED)
         return renewed(self._pilot.background, context, tokens_max=tokens, prefill_tokens_per_s=rate)
 
