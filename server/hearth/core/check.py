@@ -13,7 +13,7 @@ from hearth.core.scan import scanned, traits_of
 from hearth.core.shape import KEPT_WORDS
 from hearth.core.syntax import ERRORS_MAX, LANGUAGES, Window, closed, errors, parsed, statement_end
 
-CUTS_MAX = 6
+CUTS_MAX = 4
 """How many shorter forms of a suggestion are tried; each is one parse of a window."""
 HALF_PARSED = 0.8
 UNFINISHED = 0.85

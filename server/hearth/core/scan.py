@@ -163,7 +163,8 @@ class Scanner:
                 self.comment_at = self.fed + index
                 return len(start)
         for opener, closer in self.traits.block_comments:
-            if text.startswith(opener, index):
+            if text.startswith(opener, index) and text[index - 1 : index] not in ("\\", "/", "*"):
+                # Not in a regular expression (`/\/*$/`).
                 self.quote = closer
                 return len(opener)
         for quote in self.traits.quotes:

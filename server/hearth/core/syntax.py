@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 LINES_PARSED_MAX = 8_000
 LINES_BEFORE = 80
 LINES_AFTER = 40
-HEADER_LINES_SEARCHED = 1_000
+HEADER_LINES_SEARCHED = 3_000
 HEADERS_MAX = 12
-WINDOW_CHARS_PARSED_MAX = 30_000
-PARSE_STEPS_MAX = 800
-"""How often the parser may report progress: broken code can make it search for long. A usual window takes under 100."""
+WINDOW_CHARS_PARSED_MAX = 20_000
+CHARS_BEFORE = 5_000
+CHARS_AFTER = 2_500
+PARSE_STEPS_MAX = 150
+"""How often the parser may report progress: broken code can make it search for long. A usual window takes under 60."""
 NODES_VISITED_MAX = 2_000
 ERRORS_MAX = 3
 """More of them around the cursor, and the tree is a guess."""
@@ -136,7 +138,7 @@ def window_at(snapshot: Snapshot, position: Position) -> Window | None:
     before = "".join([*headers, *lines[start:number], line[:column]])
     after = "".join([line[column:], *lines[number + 1 : end]])
     if end < len(lines):
-        after = after.rstrip("\r\n") + "\n" + "".join(_footers(lines, end))
+        after = after.rstrip("\r\n") + "\n" + "".join(_footers(lines, end, headers))
     if len(before) + len(after) > WINDOW_CHARS_PARSED_MAX:
         return None
     return Window(snapshot.language, before.replace("\r\n", "\n"), after.replace("\r\n", "\n"))
@@ -222,14 +224,14 @@ def statement_end(window: Window, candidate: str) -> int:
         return len(candidate)
     at = len(_bytes(text[:begin]))
     node = tree.root_node.descendant_for_byte_range(at, at + 1)
-    if node is not None and node.type in ("}", ")", "]", "end", "fi", "done", "esac"):
-        return len(candidate)  # it ends what began above
     while node is not None and node.parent is not None and node.parent.type not in _BODIES:
         if node.parent.start_byte < at:
             return len(candidate)  # the line goes on with a statement that began above
         node = node.parent
     if node is None or node.parent is None or node.has_error or node.start_byte != at or node.type in _BODIES:
         return len(candidate)
+    if not node.is_named:
+        return len(candidate)  # a bracket or a word such as `else`: it goes on with what began above
     end = len(_bytes(text)[: node.end_byte].decode("utf-8", "replace"))
     # What stands on the statement's last line belongs to it: `;`, `,`, a comment, the second of two statements.
     newline = text.find("\n", end)
@@ -241,10 +243,11 @@ def closed(language: str, before: str, candidate: str, closes_later: str = "") -
     """What must follow `candidate` to close what it leaves open itself: brackets, an empty body. "" if nothing."""
     traits = traits_of(language)
     line = before.rpartition("\n")[2]
-    scanner = scanned(line + candidate, traits)
+    scanner = scanned(line, traits)
     for char in closes_later:
         if scanner.stack and CLOSERS.get(char) == scanner.stack[-1]:
             scanner.stack.pop()
+    scanner.feed(candidate)
     tail = "".join({"(": ")", "[": "]", "{": "}"}[opener] for opener in reversed(scanner.stack))
     last = (line + candidate).rpartition("\n")[2]
     if scanner.quote and scanner.quote in traits.multiline_quotes:
@@ -284,63 +287,75 @@ def _parser(module: str, function: str) -> "Parser | None":
         return None  # a wheel that is missing or of another version: the scanner does alone
 
 
+def _depth(line: str) -> int:
+    """Characters of indentation: enough to compare the lines of one document, and fast."""
+    return len(line) - len(line.lstrip())
+
+
 def _start(lines: Sequence[str], number: int) -> int:
     """Where the window begins: the first of the lines before the cursor that are indented least, so that it is not
     amid a statement or a docstring."""
-    first = max(0, number - LINES_BEFORE)
+    first, chars = number, len(lines[number])
+    while first > 0 and number - first < LINES_BEFORE and chars < CHARS_BEFORE:
+        first -= 1
+        chars += len(lines[first])
     if first == 0:
         return 0
     least, start = 1_000, number
     for index in range(first, number):
         text = lines[index].strip()
-        if text and text[0] not in CLOSERS and (indent := indent_width(lines[index])) < least:
+        if text and text[0] not in CLOSERS and (indent := _depth(lines[index])) < least:
             least, start = indent, index
     return start
 
 
 def _end(lines: Sequence[str], number: int) -> int:
     """Where the window ends: before the last of the lines after the cursor that are indented least."""
-    last = min(len(lines), number + 1 + LINES_AFTER)
+    last, chars = number + 1, 0
+    while last < len(lines) and last - number <= LINES_AFTER and chars < CHARS_AFTER:
+        chars += len(lines[last])
+        last += 1
     if last == len(lines):
         return last
     least, end = 1_000, last
     for index in range(number + 1, last):
         text = lines[index].strip()
-        if text and text[0] not in CLOSERS and (indent := indent_width(lines[index])) <= least:
+        if text and text[0] not in CLOSERS and (indent := _depth(lines[index])) <= least:
             least, end = indent, index
     return end if end > number + 1 else last
 
 
 def _headers(lines: Sequence[str], start: int) -> list[str]:
     """The lines that open the blocks that line `start` is in, outermost first."""
-    indent = indent_width(lines[start])
+    indent = _depth(lines[start])
     headers: list[str] = []
     index = start
     lowest = max(0, start - HEADER_LINES_SEARCHED)
     while indent > 0 and index > lowest and len(headers) < HEADERS_MAX:
         index -= 1
-        text = lines[index].strip()
-        if not text or (width := indent_width(lines[index])) >= indent:
+        width = _depth(lines[index])
+        if width >= indent or not lines[index].strip():
             continue
         last = index
-        while index > lowest and (lines[index].strip()[:1] in (*CLOSERS, "") or indent_width(lines[index]) > width):
+        while index > lowest and (lines[index].strip()[:1] in (*CLOSERS, "") or _depth(lines[index]) > width):
             index -= 1  # `) -> int:` ends a header that began some lines above
             if last - index > LINES_AFTER:
                 return headers
         headers[:0] = lines[index : last + 1]
-        indent = min(width, indent_width(lines[index]))
+        indent = min(width, _depth(lines[index]))
     return headers
 
 
-def _footers(lines: Sequence[str], end: int) -> list[str]:
-    """The closing brackets and words of the blocks that line `end` is in, innermost first."""
+def _footers(lines: Sequence[str], end: int, headers: Sequence[str]) -> list[str]:
+    """The closing brackets and words of the blocks that line `end` is in, innermost first; those that are too far away
+    are made up for `headers`."""
     indent = -1
     footers: list[str] = []
     for index in range(end, min(len(lines), end + HEADER_LINES_SEARCHED)):
+        width = _depth(lines[index])
         text = lines[index].strip()
-        if not text:
+        if not text or 0 <= indent <= width:
             continue
-        width = indent_width(lines[index])
         found = _LEADING_CLOSERS.match(text)
         if indent < 0:
             indent = width + 1 if found else width
@@ -350,5 +365,6 @@ def _footers(lines: Sequence[str], end: int) -> list[str]:
             footers.append(" " * width + found.group() + "\n")
         indent = width
         if indent == 0 or len(footers) >= HEADERS_MAX:
-            break
-    return footers
+            return footers
+    made_up = [header for header in headers if header.rstrip().endswith("{") and _depth(header) < indent]
+    return [*footers, *("}\n" for _ in made_up)]
