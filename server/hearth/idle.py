@@ -54,7 +54,8 @@ class Idle:
         if position is None:
             same = known is not None and known.snapshot.uri == snapshot.uri
             position = known.position if known and same else self._guess(snapshot)
-        self._place = _Place(snapshot, position) if position else None
+            around = known.around if known and same else None
+        self._place = _Place(snapshot, position, around) if position else None
         self._touched.set()
 
     def _guess(self, snapshot: Snapshot) -> Position | None:
