@@ -101,16 +101,22 @@ class Http:
             await self._client.aclose()
             self._client = None
 
-    async def json(self, path: str, body: Value | None = None, *, within_s: float | None = None) -> Value:
-        """The JSON object at `path` (POST if there is a `body`), within the probe's deadline or `within_s`."""
+    async def json(
+        self, path: str, body: Value | None = None, *, within_s: float | None = None, again: bool = False
+    ) -> Value:
+        """The JSON object at `path` (POST if there is a `body`), within the probe's deadline or `within_s`.
+
+        `again`: what is asked does no harm twice, so a kept connection that turns out closed is not the last word.
+        """
         span = self.deadlines.probe_s if within_s is None else within_s
         try:
             async with asyncio.timeout(span):
-                response = await self._send(path, body)
                 try:
-                    data = await _read_all(response, ANSWER_BYTES_MAX)
-                finally:
-                    await response.aclose()
+                    response, data = await self._whole(path, body)
+                except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
+                    if not again or not _closed_early(error):
+                        raise
+                    response, data = await self._whole(path, body)
         except TimeoutError:
             raise DeadlineExceeded(f"{self.hints.label} did not answer within {span:g} s", self.hints.start) from None
         except httpx.HTTPError as error:
@@ -139,6 +145,13 @@ class Http:
             # Closing before the end closes the socket: the server notices and frees its slot. Shielded, since whoever
             # cancels twice would otherwise leave the socket open, and the server generating.
             await asyncio.shield(response.aclose())
+
+    async def _whole(self, path: str, body: Value | None) -> tuple[httpx.Response, bytes]:
+        response = await self._send(path, body)
+        try:
+            return response, await _read_all(response, ANSWER_BYTES_MAX)
+        finally:
+            await response.aclose()
 
     async def _open(self, path: str, body: Value, ends_at: float, *, last: bool) -> httpx.Response | None:
         """The response if its status is 200. None if one more try is right (never when `last`)."""

@@ -5,6 +5,7 @@ extends the last one costs only its new tokens, which `timings` shows.
 """
 
 import hashlib
+import logging
 from collections.abc import AsyncGenerator
 
 from hearth.backends.base import Delta, Finish, Generate, Kind, Probe, Usage
@@ -15,6 +16,7 @@ from hearth.core.dialect import DIALECTS, PROBE_TOKENS, detect
 from hearth.errors import BackendError, ProtocolFault
 from hearth.settings import BackendSettings
 
+LOG = logging.getLogger(__name__)
 SERVER = "llama.cpp"
 STATE_S = 10.0
 """For saving or restoring a slot's state, and for the generation that it waits for."""
@@ -149,8 +151,10 @@ class LlamaCpp:
         if self._slot is None:
             return {}
         try:
-            return await self._http.json(f"/slots/{self._slot}?action={action}", {"filename": file}, within_s=STATE_S)
-        except BackendError:
+            path = f"/slots/{self._slot}?action={action}"
+            return await self._http.json(path, {"filename": file}, within_s=STATE_S, again=True)
+        except BackendError as error:
+            LOG.info("%s of a state: %s", action, error.message)
             return {}
 
     async def _saves_state(self) -> bool:
