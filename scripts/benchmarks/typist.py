@@ -20,25 +20,27 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from typist_editor import Mode, Run, typed
-from typist_sim import DECODE_TOKENS_PER_S, ERROR_RATE, PREFILL_TOKENS_PER_S  # noqa: E402
+from typist_sim import DECODE_TOKENS_PER_S, ERROR_RATE, PREFILL_TOKENS_PER_S
 from typist_traces import Trace, traces
 
 Row = tuple[str, str, str]
 MODES: tuple[Mode, ...] = ("hearth", "off", "naive")
 TRACES = 12
-AT_ONCE = 4
+AT_ONCE = 5
+ANCHOR_SHARE = 0.9
 
 DEFINITIONS = f"""The model reads {PREFILL_TOKENS_PER_S} and writes {DECODE_TOKENS_PER_S} tokens a second in one slot.
-{ERROR_RATE:.0%} of the lines go wrong somewhere, and stay wrong until the cursor is past that place. The bound is what a
-client could reach that shows everything at once and has every line break accepted too.
+{ERROR_RATE:.0%} of the lines go wrong somewhere, and stay wrong until the cursor is past that place. The bound is what
+a client could reach that shows everything at once and has every line break accepted too.
 
 - *by Tab*: characters of the finished text that were put in by Tab and stayed. A suggestion is taken if it is right up
   to the end of its first line; what is wrong in later lines is deleted again (*repaired*), and counts for nothing.
 - *key -> visible*: from didChange to the answer with a suggestion, where that came before the next key; 5 ms of it are
   the editor's. A real editor waits about 50 ms before it asks, and draws.
 - *vanished*: the key agreed with what was visible, and the answer to it did not begin with the rest.
-- *prefilled per typed character*: per character of the finished text, however it got there. The first anchor is what
-  was read up to the first prompt that was read to its end.
+- *prefilled per typed character*: per character of the finished text, however it got there. The first anchor is all
+  that was read until a frozen prompt of about the full size (90 % of the longest) was read to its end, in one step or in
+  several.
 - *thrown away*: the share of what was decoded that neither came into the text by Tab nor was typed while it was
   visible.
 - *busy*: the share of the time from the first key to the last in which the model worked.
@@ -58,7 +60,7 @@ class Figures:
     visible: float
     vanished: int
     prefill_after: float
-    """Tokens per character of the finished text, after the first prompt that was read to its end."""
+    """Tokens per character of the finished text, after the first anchor."""
     prefill_all: float
     key_after: float
     """The same per character typed by hand."""
@@ -75,11 +77,8 @@ def figures(run: Run) -> Figures:
     chars = len(run.trace.hunk)
     by_hand = sum(key.kind == "key" for key in run.keys)
     visible = [key.visible_ms for key in run.keys if key.visible_ms is not None]
-    prefilled, first = sum(job.prefilled for job in run.sim.jobs), 0
-    for job in run.sim.jobs:
-        first += job.prefilled
-        if job.read:
-            break
+    prefilled = sum(job.prefilled for job in run.sim.jobs)
+    first = first_anchor(run)
     decoded = sum(job.chars for job in run.sim.jobs)
     return Figures(
         tab=100 * run.by_tab / chars,
@@ -99,6 +98,18 @@ def figures(run: Run) -> Figures:
         repaired=100 * run.repaired / chars,
         seconds=run.last_key - run.first_key,
     )
+
+
+def first_anchor(run: Run) -> int:
+    """Tokens prefilled until the frozen prompt was read once, in however many steps of growing size: up to the first
+    prompt that was read to its end and whose head is about as long as the longest of the run."""
+    longest = max((job.head for job in run.sim.jobs), default=0)
+    total = 0
+    for job in run.sim.jobs:
+        total += job.prefilled
+        if job.read and job.head >= ANCHOR_SHARE * longest:
+            break
+    return total
 
 
 def percentile(values: list[float], share: float) -> float:

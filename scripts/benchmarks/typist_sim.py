@@ -171,6 +171,8 @@ class Job:
 
     asked: float
     prompt: int = 0
+    head: int = 0
+    """Tokens of the prompt up to and with the token after which the model writes: what stays while one types."""
     cached: int = 0
     prefilled: int = 0
     decoded: int = 0
@@ -323,6 +325,7 @@ class SimServer:
         self.jobs.append(job)
         prompt = tokens_of(str(body["prompt"]))
         job.prompt = len(prompt)
+        job.head = prompt.index(DIALECT.middle) + 1 if DIALECT.middle in prompt else len(prompt)
         before, _ = take_apart(str(body["prompt"]), DIALECT)
         turn = asyncio.create_task(self._slot.free.acquire())
         try:
