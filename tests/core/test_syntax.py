@@ -19,6 +19,7 @@ from hearth.core.syntax import (
     parsed,
     statement_end,
     window_at,
+    with_inserted,
 )
 from hearth.core.text import Position, Snapshot
 
@@ -186,7 +187,30 @@ def test_code_that_is_too_broken_is_said_to_be() -> None:
     ],
 )
 def test_where_a_statement_ends(language: str, marked: str, candidate: str, kept: str) -> None:
-    assert candidate[: statement_end(window(marked, language), candidate)].rstrip() == kept
+    here = window(marked, language)
+    assert candidate[: statement_end(here, candidate, with_inserted(here, candidate))].rstrip() == kept
+
+
+def test_a_window_does_not_begin_amid_a_docstring() -> None:
+    text = "\n".join(
+        ["class A:", '    """Prose (', *["    it's prose: really!"] * 100, '    """', "", "    x = 1", "    y = 2"]
+    )
+    snapshot = Snapshot.of(text, language="python")
+    after, within = window_at(snapshot, Position(104, 9)), window_at(snapshot, Position(100, 10))
+    assert after
+    assert within
+    tree = parsed("python", after.before + after.after)
+    assert tree
+    assert errors(tree.root_node) == []
+    assert context_at(after).inside == "code"
+    assert context_at(within).inside == "string"
+
+
+def test_a_window_does_not_begin_amid_a_comment() -> None:
+    text = "\n".join(["/*", *[" * it's ( prose"] * 100, " */", "f();", "g();"])
+    window = window_at(Snapshot.of(text, language="javascript"), Position(103, 2))
+    assert window
+    assert window.before == "f();\ng("
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,21 @@ lower the confidence; what to do about a low one is the caller's choice.
 import re
 from collections.abc import Set
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hearth.core.candidate import Candidate, Site
 from hearth.core.scan import scanned, traits_of
 from hearth.core.shape import KEPT_WORDS
-from hearth.core.syntax import ERRORS_MAX, LANGUAGES, Window, closed, errors, parsed, statement_end
+from hearth.core.syntax import ERRORS_MAX, LANGUAGES, Window, closed, errors, parsed, statement_end, with_inserted
+
+if TYPE_CHECKING:
+    from tree_sitter import Tree
 
 CUTS_MAX = 4
 """How many shorter forms of a suggestion are tried; each is one parse of a window."""
 HALF_PARSED = 0.8
+HOPELESS_ERRORS = 12
+"""So many are not the cursor's line's doing."""
 UNFINISHED = 0.85
 UNKNOWN_NAMES_COST = 0.6
 
@@ -72,10 +78,14 @@ def checked(site: Site, candidate: Candidate, window: Window | None, known_names
         return Verdict(False, 0.0, candidate.reason, "")
     reason, factor = "", 1.0
     if window and not site.quote:
-        if site.extent == "statement" and (end := statement_end(window, text)) < len(text) and text[:end].strip():
+        tree = with_inserted(window, text)
+        end = statement_end(window, text, tree) if site.extent == "statement" else len(text)
+        if end < len(text) and text[:end].strip():
             text, reason = text[:end].rstrip(), "cut at the end of the statement"
-        text, factor, why = _parsing(window, text)
-        reason = why or reason
+            tree = with_inserted(window, text)
+        if tree and tree.root_node.has_error:
+            text, factor, why = _parsing(window, text, tree)
+            reason = why or reason
         if not text:
             return Verdict(False, 0.0, reason, "")
     if _is_prose(site):
@@ -120,14 +130,12 @@ def _is_prose(site: Site) -> bool:
     return scanner.comment or bool(scanner.quote)
 
 
-def _parsing(window: Window, text: str) -> tuple[str, float, str]:
-    """What of `text` parses here, what that does to the confidence, and why."""
-    if not _has_errors(window, text):
-        return text, 1.0, ""
+def _parsing(window: Window, text: str, tree: "Tree") -> tuple[str, float, str]:
+    """What of `text`, which has errors in its `tree`, parses here, what that does to the confidence, and why."""
     before = _errors_before(window)
     if before > ERRORS_MAX:
         return text, HALF_PARSED, "the code around does not parse"
-    if not _adds(window, text, before):
+    if not _shows_more(window, text, before, tree):
         return text, 1.0, ""
     tail = closed(window.language, window.before, text, window.after.split("\n", 1)[0])
     if tail and not _adds(window, text + tail, before):
@@ -140,23 +148,24 @@ def _parsing(window: Window, text: str) -> tuple[str, float, str]:
     return "", 0.0, "the code would not parse with it"
 
 
-def _has_errors(window: Window, text: str) -> bool:
-    tree = parsed(window.language, window.before + text + window.after)
-    return tree is not None and tree.root_node.has_error
-
-
 def _errors_before(window: Window) -> int:
     """Parse errors of the document as it is or without the cursor's line, whichever has fewer."""
+    as_it_is = _count(window.language, window.before + window.after)
+    if as_it_is == 0 or as_it_is > HOPELESS_ERRORS:
+        return as_it_is
     line_after = window.after.find("\n")
     rest = "" if line_after < 0 else window.after[line_after:]
     without = window.before[: window.before.rfind("\n") + 1] + rest
-    return min(_count(window.language, window.before + window.after), _count(window.language, without))
+    return min(as_it_is, _count(window.language, without))
 
 
 def _adds(window: Window, text: str, before: int) -> bool:
-    tree = parsed(window.language, window.before + text + window.after)
-    if tree is None or not tree.root_node.has_error:
-        return False
+    tree = with_inserted(window, text)
+    return tree is not None and tree.root_node.has_error and _shows_more(window, text, before, tree)
+
+
+def _shows_more(window: Window, text: str, before: int, tree: "Tree") -> bool:
+    """Whether a tree has more errors than there were `before`, or one within the suggestion's own lines."""
     found = errors(tree.root_node)
     if len(found) > before:
         return True

@@ -132,7 +132,8 @@ def window_at(snapshot: Snapshot, position: Position) -> Window | None:
     position = snapshot.clamp(position)
     number, column = position.line, snapshot.column_at(position)
     line = lines[number]
-    start = _start(lines, number)
+    outside = _outside_docstrings if snapshot.language == "python" else _outside_comments
+    start = outside(lines, _start(lines, number), number)
     headers = _headers(lines, start)
     end = _end(lines, number)
     before = "".join([*headers, *lines[start:number], line[:column]])
@@ -211,11 +212,18 @@ def errors(root: "Node") -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def statement_end(window: Window, candidate: str) -> int:
-    """Where in `candidate` the statement that the cursor's line begins ends; its length if that cannot be told."""
+def with_inserted(window: Window, candidate: str) -> "Tree | None":
+    """The tree of the window with `candidate` at the cursor."""
+    return parsed(window.language, window.before + candidate + window.after)
+
+
+def statement_end(window: Window, candidate: str, tree: "Tree | None") -> int:
+    """Where in `candidate` the statement that the cursor's line begins ends; its length if that cannot be told.
+
+    `tree`: what `with_inserted` gave for it.
+    """
     line = window.before.rpartition("\n")[2]
-    text = window.before + candidate + "\n"
-    tree = parsed(window.language, text)
+    text = window.before + candidate + window.after
     if tree is None:
         return len(candidate)
     first = line + candidate
@@ -306,6 +314,27 @@ def _start(lines: Sequence[str], number: int) -> int:
         text = lines[index].strip()
         if text and text[0] not in CLOSERS and (indent := _depth(lines[index])) < least:
             least, start = indent, index
+    return start
+
+
+def _outside_docstrings(lines: Sequence[str], start: int, number: int) -> int:
+    """`start`, or where the string of several lines that it is in begins (if the cursor is in it too) or is over."""
+    above = "".join(lines[:start])
+    for delimiter in ('"""', "'''"):
+        if above.count(delimiter) % 2:
+            opened = next(index for index in range(start - 1, -1, -1) if lines[index].count(delimiter) % 2)
+            end = next((index for index in range(start, number) if lines[index].count(delimiter) % 2), -1)
+            return opened if end < 0 else min(end + 1, number)
+    return start
+
+
+def _outside_comments(lines: Sequence[str], start: int, number: int) -> int:
+    """As above for `/* */`, by what the lines from `start` on show."""
+    for index in range(start, number):
+        if "/*" in lines[index]:
+            return start
+        if "*/" in lines[index]:
+            return min(index + 1, number)
     return start
 
 
