@@ -30,8 +30,9 @@ from hearth.store import Entry, Memory, Place, typed_since
 
 ANSWER_DEADLINE_S = 5.5
 """Every request is answered within 6 s, empty if need be."""
-FIRST_LINES_AFTER_S = 0.4
-"""A longer wait is ended with the whole lines that are sure by then; the rest is remembered when it comes."""
+FIRST_LINES_AFTER_S = 0.12
+"""From so long after its start a generation is shown as far as its lines are sure; the rest is remembered when it
+comes."""
 PROBING_WAIT_S = 0.3
 SERVERS_TRIED_MAX = 2
 TRACE_MAX = 30
@@ -139,7 +140,6 @@ class Completer:
     def closed(self, uri: str) -> None:
         """Forget a document."""
         self.memory.forget(uri)
-        self.pilot.closed(uri)
 
     async def aclose(self) -> None:
         """End the generation on its way."""
@@ -241,13 +241,13 @@ class Completer:
         """Wait until the flight is over or turns out to go elsewhere, until it has whole lines to show when that takes
         long, or for the deadline."""
         while not (flight.candidate or flight.over) and flight.agrees(spot.place):
-            waited = time.perf_counter() - started
-            late = waited >= ANSWER_DEADLINE_S
-            if late or (waited >= FIRST_LINES_AFTER_S and flight.rest(flight.so_far(), spot.place)):
+            now = time.perf_counter()
+            early = now >= flight.started + FIRST_LINES_AFTER_S
+            if now >= started + ANSWER_DEADLINE_S or (early and flight.rest(flight.so_far(), spot.place)):
                 flight.answered = True  # it goes on: a model that is loading must not be interrupted
                 return
-            until = FIRST_LINES_AFTER_S if waited < FIRST_LINES_AFTER_S else ANSWER_DEADLINE_S
-            await flight.wait(until - waited)
+            until = started + ANSWER_DEADLINE_S if early else flight.started + FIRST_LINES_AFTER_S
+            await flight.wait(until - now)
 
     def _landed(self, flight: Flight, spot: Spot, selected: tuple[Range, str] | None, further: bool) -> Outcome:
         if (flight.over and not flight.candidate) or not flight.agrees(spot.place):

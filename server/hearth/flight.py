@@ -5,6 +5,7 @@ Typing that disagrees ends it at once, and so does a cursor that left: the serve
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
@@ -49,6 +50,7 @@ class Flight:
         self.usage = Usage()
         self.answered = False  # a part of it was shown: it goes on until typing disagrees
         self.pieces = 0
+        self.started = time.perf_counter()
         self._trimmer = trimmer
         self._events = events
         self._on_done = on_done

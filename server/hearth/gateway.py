@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from hearth.backends.base import Backend, Delta, Finish, Generate, Probe, State, Stateful, Usage
 from hearth.core.dialect import DIALECTS, Dialect
+from hearth.core.pace import Pace
 from hearth.errors import (
     BackendError,
     EgressDenied,
@@ -29,8 +30,6 @@ from hearth.errors import (
 LOG = logging.getLogger(__name__)
 PROBE_AGAIN_S = (1.0, 2.0, 5.0, 15.0, 30.0)
 """How long to wait before a server that does not answer is asked again; the last figure repeats."""
-RATE_TOKENS_MIN = 64
-"""Shorter prompts tell more of the network than of the model."""
 LOADING_AGAIN_S = 0.2
 """A server that loads its model is asked again this soon: it is about to be of use."""
 FAILURES_BEFORE_DOWN = 2
@@ -96,7 +95,7 @@ class Gateway:
         self._members: list[Member] = []
         self._health: dict[str, _Health] = {}
         self._wake = asyncio.Event()
-        self._rates: dict[str, float] = {}
+        self._paces: dict[str, Pace] = {}
         self.probed = asyncio.Event()
         self.totals = Totals()
 
@@ -153,12 +152,16 @@ class Gateway:
         """One generation, through the door. Raises EgressDenied before anything is sent, or BackendError."""
         self.check(target.backend.url)
         self.totals.calls += 1
-        usage, begun = Usage(), time.perf_counter()
+        usage, pace = Usage(), self._paces.setdefault(target.backend.name, Pace())
+        begun, first, last, pieces = time.perf_counter(), 0.0, 0.0, 0
         try:
             async with aclosing(target.backend.generate(request)) as events:
                 async for event in events:
-                    if not usage.prefilled_tokens and event.usage:
-                        self._measure(target, event.usage, time.perf_counter() - begun)
+                    last = time.perf_counter()
+                    if not pieces:
+                        first = last
+                        pace.read((event.usage and event.usage.prefilled_tokens) or 0, first - begun)
+                    pieces += 1
                     usage = event.usage or usage
                     if isinstance(event, Finish) and (health := self._health.get(target.backend.name)):
                         health.streak = 0
@@ -168,18 +171,12 @@ class Gateway:
             self._failed(target, error)
             raise
         finally:
+            pace.wrote(pieces - 1, last - first)
             self.totals.add(usage)
 
-    def prefill_tokens_per_s(self, target: Target) -> float | None:
-        """How fast the server reads a prompt, as far as it was seen."""
-        return self._rates.get(target.backend.name)
-
-    def _measure(self, target: Target, usage: Usage, spent_s: float) -> None:
-        """From the first news of a request: what it had read by then, and how long that took."""
-        tokens = usage.prefilled_tokens or 0
-        if tokens >= RATE_TOKENS_MIN and spent_s > 0:
-            name, rate = target.backend.name, tokens / spent_s
-            self._rates[name] = (self._rates.get(name, rate) + rate) / 2
+    def pace(self, target: Target) -> Pace:
+        """How fast the server was seen to read and to write."""
+        return self._paces.get(target.backend.name) or Pace()
 
     async def prefill(self, target: Target, prompt: str) -> Usage | None:
         """Have the server read `prompt` into its cache while nothing else is to be done; cancel it for anything else.

@@ -16,7 +16,7 @@ from hearth.core.background import EMPTY, Background
 from hearth.core.candidate import Site
 from hearth.core.gate import Extent
 from hearth.core.nextline import LineOrNext
-from hearth.core.prompt import Anchor, anchor_at, lf, rendered, tail_of
+from hearth.core.prompt import CHARS_PER_TOKEN_MIN, TAIL_CHARS_MAX, Anchor, anchor_at, lf, rendered, tail_of
 from hearth.core.text import Position, Snapshot, split_lines, utf16_length
 from hearth.flight import Flight
 from hearth.gateway import Gateway, Target
@@ -30,6 +30,16 @@ ANCHORS_MAX = 8
 CONTEXT_TOKENS_ASSUMED = 4_096
 """For a server that does not say how much its model takes."""
 EMPTY_PLACES_MAX = 64
+LINES_AT_ONCE_MIN = 3
+ANSWER_SPAN_S = 1.0
+"""A suggestion has as many lines as the server writes in this time. What goes further is asked for once it is shown: a
+slow model would mostly write what is thrown away."""
+SPECULATED_LINES = 2
+FIRST_PROMPT_S = 2.0
+FIRST_PROMPT_TOKENS = 600
+TAIL_TOKENS = int(TAIL_CHARS_MAX / CHARS_PER_TOKEN_MIN)
+"""The first prompt of a document is read while the user waits, so it is short: as much as the server reads in
+FIRST_PROMPT_S, FIRST_PROMPT_TOKENS while that is not known. It is made whole at rest."""
 TAIL_IDLE_CHARS = 200
 """A longer tail is frozen into a new anchor while nothing is typed."""
 
@@ -59,6 +69,7 @@ class Pilot:
         self.anchors: dict[str, Anchor] = {}  # by URI, newest last
         self.background: Background = EMPTY  # what stands before every file's own text
         self.resident: tuple[str, str] | None = None  # URI and head of what the server has read last
+        self._short: set[str] = set()  # documents whose prompt is to be made whole at rest
         self._reading: asyncio.Task[object] | None = None
         self._reading_head = ""
         self._gateway = gateway
@@ -73,10 +84,6 @@ class Pilot:
         flight, spot = self.flight, self._from
         if flight and spot and not flight.over and spot.snapshot.uri == snapshot.uri:
             flight.document_changed(typed_at(spot, snapshot))
-
-    def closed(self, uri: str) -> None:
-        """Forget a document."""
-        self.anchors.pop(uri, None)
 
     async def aclose(self) -> None:
         """End the generation on its way."""
@@ -140,8 +147,10 @@ class Pilot:
 
         Cancelling this does not end the reading: the next request does, if its prompt is another one.
         """
-        if (self.flight and not self.flight.over) or (self._reading and not self._reading.done()):
-            return
+        if self.flight:
+            await self.flight.ended()
+        if self._reading:
+            await asyncio.wait((self._reading,))
         if not target.probe.prefills:
             # A new anchor would have to be read at the next key.
             self.background = self.background if self.anchors else background
@@ -151,9 +160,9 @@ class Pilot:
             self.anchors.clear()  # it stands before every file's own text
         uri = spot.snapshot.uri
         known = self.anchors.get(uri)
-        if known and len(tail_of(known, spot.wide, spot.wide_at) or "") > TAIL_IDLE_CHARS:
+        if known and (uri in self._short or len(tail_of(known, spot.wide, spot.wide_at) or "") > TAIL_IDLE_CHARS):
             del self.anchors[uri]
-        anchor = self._anchor(spot, target)
+        anchor = self._anchor(spot, target, whole=True)
         if self.resident == (uri, anchor.head):
             return
         self._reading_head = anchor.head
@@ -186,12 +195,11 @@ class Pilot:
             above=there.above,
             below=there.below,
             extent=extent,
-            max_lines=self._settings().max_lines,
+            max_lines=self._lines(target, speculated=bool(lead)),
             leaks=target.dialect.tokens,
         )
         request = Generate(self._rendered(anchor, there), self._tokens_max(), target.dialect.stops)
         self._from = base
-        self.resident = (base.snapshot.uri, anchor.head)
         self.flight = Flight(
             base.place,
             lead,
@@ -204,16 +212,29 @@ class Pilot:
         )
         return self.flight
 
+    def _lines(self, target: Target, *, speculated: bool) -> int:
+        most = self._settings().max_lines
+        lines = self._gateway.pace(target).lines_in(ANSWER_SPAN_S, min(LINES_AT_ONCE_MIN, most), most)
+        return lines if lines == most or not speculated else min(lines, SPECULATED_LINES)
+
     def _tokens_max(self) -> int:
         return min(TOKENS_MAX, self._settings().max_lines * TOKENS_PER_LINE)
 
-    def _anchor(self, spot: Spot, target: Target) -> Anchor:
-        """The document's frozen prompt, or a new one where that no longer fits."""
+    def _anchor(self, spot: Spot, target: Target, *, whole: bool = False) -> Anchor:
+        """The document's frozen prompt, or a new one where that no longer fits: a short one if it is the document's
+        first, unless `whole`."""
         uri = spot.snapshot.uri
         known = self.anchors.get(uri)
         if known and known.dialect == target.dialect and tail_of(known, spot.wide, spot.wide_at) is not None:
             return known
         room = (target.probe.context_tokens or CONTEXT_TOKENS_ASSUMED) - self._tokens_max()
+        self._short.discard(uri)
+        if not whole and uri not in self.anchors:
+            rate = self._gateway.pace(target).prefill_tokens_per_s
+            short = FIRST_PROMPT_TOKENS if rate is None else int(rate * FIRST_PROMPT_S)
+            if target.probe.prefills and short + TAIL_TOKENS < room:
+                room = short + TAIL_TOKENS
+                self._short.add(uri)
         repo, path = self._names(uri)
         anchor = anchor_at(
             spot.wide,
@@ -233,6 +254,8 @@ class Pilot:
 
     def _flew(self, flight: Flight, place: Place) -> None:
         """A generation is over: what it gave is remembered, also when nobody waits for it any more."""
+        if flight.pieces:
+            self.resident = (place.uri, flight.head)
         candidate = flight.candidate
         if candidate and candidate.text:
             self._memory.remember(Entry(place, candidate.text, flight.backend, flight.model))

@@ -87,6 +87,13 @@ async def test_a_completion_ends_with_its_block_and_typing_along_asks_no_model()
         assert b.completer.counts.memory_hits == 5
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is shown before it is whole."""
+    monkeypatch.setattr("hearth.complete.FIRST_LINES_AFTER_S", 5.0)
+
+
+@pytest.mark.usefixtures("patient")
 async def test_typing_that_agrees_joins_the_stream() -> None:
     async with bench(Script(text=ADD, token_ms=40)) as b:
         first = asyncio.create_task(b.ask("def add█\n"))
@@ -102,6 +109,7 @@ async def test_typing_that_agrees_joins_the_stream() -> None:
             await first
 
 
+@pytest.mark.usefixtures("patient")
 async def test_typing_that_disagrees_stops_the_model_at_once() -> None:
     async with bench(Script(text=ADD, token_ms=50)) as b:
         first = asyncio.create_task(b.ask("def add█\n"))
@@ -136,12 +144,12 @@ async def test_a_cursor_that_leaves_stops_the_model() -> None:
 
 
 async def test_a_slow_model_shows_its_first_lines_and_the_rest_is_remembered() -> None:
-    body = "\n    ".join(f"x{n} = {n}" for n in range(8))
+    body = "\n    ".join(f"x{n} = {n}" for n in range(3))
     async with bench(Script(text=body, chunk_chars=11, token_ms=120)) as b:
         first = await b.ask("def f():\n    █\n")
         shown = text_of(first)
         assert body.startswith(shown)
-        assert 0 < shown.count("\n") + 1 < 8
+        assert 0 < shown.count("\n") + 1 < 3
         lines = shown.count("\n") + 1
         await asyncio.sleep(1.2)
         then = await b.ask(f"def f():\n    {shown}█\n")

@@ -59,15 +59,21 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_an_opened_document_is_read_in_advance(tmp_path: Path) -> None:
+async def test_a_document_that_is_opened_again_is_read_in_advance(tmp_path: Path) -> None:
     backend, asked = scripted(tmp_path, text="1\n")
     async with engine_with(tmp_path, backend) as engine:
-        engine.opened(document(tmp_path, BODY))
-        await until(asked)
-        assert asked()[0]["max_tokens"] == 0
-        assert "value_12 = compute(12)" in asked()[0]["prompt"]
+        first, other = document(tmp_path, BODY + "x = \n"), document(tmp_path, "y = \n", "b.py")
+        engine.opened(first)
+        await ask(engine, first)
+        engine.closed(first.uri)
+        await ask(engine, other)
+        count = len(asked())
+        engine.opened(first)
+        await until(lambda: len(asked()) > count and "value_12 = compute(12)" in asked()[-1]["prompt"])
+        assert asked()[-1]["max_tokens"] == 0
+        count = len(asked())
         await asyncio.sleep(0.3)
-        assert len(asked()) == 1  # it is in the server's cache now
+        assert len(asked()) == count  # it is in the server's cache now
 
 
 async def test_a_long_tail_is_frozen_at_rest_and_not_at_a_key(tmp_path: Path) -> None:
@@ -92,8 +98,11 @@ async def test_a_key_in_another_document_ends_the_reading(tmp_path: Path) -> Non
         tmp_path, text="1\n", delay_ms=5_000, rules=[{"ends_with": "x = ", "text": "2\n", "delay_ms": 0}]
     )
     async with engine_with(tmp_path, backend) as engine:
-        engine.opened(document(tmp_path, BODY))
+        asking = asyncio.create_task(ask(engine, document(tmp_path, BODY + "z = \n")))
         await until(asked)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await until(lambda: any(one["max_tokens"] == 0 for one in asked()))
         outcome = await ask(engine, document(tmp_path, "x = \n", "b.py"))
         assert outcome.suggestions[0].text == "2"
         assert outcome.latency_ms < 4_000  # the reading alone would have taken longer

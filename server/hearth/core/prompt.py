@@ -38,6 +38,7 @@ SUFFIX_LINES_MAX = 40
 TAIL_CHARS_SOFT = 600
 """Beyond this a new anchor is taken at the next blank line, where little is lost."""
 TAIL_CHARS_MAX = 1_500
+SUFFIX_SHORT_CHARS = 60
 SUFFIX_COMPARED_CHARS = 400
 """A frozen suffix still serves while this much of it, after the cursor's line, is unchanged."""
 SUFFIX_COMPARED_TOKENS = 50
@@ -185,8 +186,10 @@ def _window_after(snapshot: Snapshot, position: Position, chars_max: int) -> str
 def _same_after(anchor: Anchor, snapshot: Snapshot, position: Position) -> bool:
     count = SUFFIX_COMPARED_CHARS
     now = "\n" + lf("".join(snapshot.lines[position.line + 1 : position.line + 1 + SUFFIX_LINES_MAX]))
+    size = min(count, len(anchor.after))
     return (
-        now[:count] == anchor.after[:count]
+        (size >= SUFFIX_SHORT_CHARS and now[:size] == anchor.after[:size])  # a short prompt has a short suffix
+        or now[:count] == anchor.after[:count]
         or now.strip()[:count] == anchor.after.strip()[:count]
         or _like(anchor.after, now)
     )
