@@ -17,7 +17,7 @@ SNIPPET_PREFILL_S = 4.0
 SNIPPET_CONTEXT_SHARE_MAX = 0.25
 """Of the context window: the file at hand matters more."""
 CHARS_PER_TOKEN = 3.0
-PAGE_CHARS_MIN = 500
+PAGE_CHARS_MIN = 300
 """A page moves all that stands after it, so a few lines are not worth one."""
 PAGES_MAX = 16
 WANTED_SHARE_MIN = 1 / 3

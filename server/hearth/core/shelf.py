@@ -71,8 +71,8 @@ class Shelf:
             # Spelled out here, since this runs for thousands of pieces: the Jaccard index of two sets of bits.
             for at, piece in enumerate(book.pieces if book else ()):
                 shared = (piece.bits & bits).bit_count()
-                if shared:
-                    found.append((weight + shared / (piece.bits | bits).bit_count(), -at, weight, piece))
+                like = shared / (piece.bits | bits).bit_count() if shared else 0.0
+                found.append((weight + like, -at, weight, piece))
         return [(weight, piece) for _, _, weight, piece in nlargest(count, found, key=_SCORE)]
 
     def forget(self, uri: str) -> None:

@@ -12,12 +12,15 @@ from typing import Any, cast
 from lsprotocol import types
 from pygls import uris
 
+from hearth.core.context import DIAGNOSTIC_CHARS_MAX, Diagnostic, Severity
 from hearth.core.text import Edit, Position, Range
 from hearth.engine import Suggestion
 
 PID_MAX = 2**31 - 1
 FOLDERS_MAX = 64
 EDITS_MAX = 100_000
+DIAGNOSTICS_MAX = 200
+SEVERITIES: dict[int, Severity] = {1: "error", 2: "warning", 3: "information", 4: "hint"}
 
 
 class BadParams(ValueError):
@@ -210,6 +213,20 @@ def configuration(params: object) -> dict[str, Any]:
         if isinstance(section, dict):
             return cast(dict[str, Any], section)
     return {}
+
+
+def diagnostics(params: object) -> tuple[str, tuple[Diagnostic, ...]]:
+    """URI and diagnostics of `hearth/diagnostics`, which has the parameters of `textDocument/publishDiagnostics`."""
+    fields = table(params)
+    found: list[Diagnostic] = []
+    for item in array(fields.get("diagnostics"), "diagnostics")[:DIAGNOSTICS_MAX]:
+        entry = table(item, "diagnostics[]")
+        where = span(entry.get("range"), "diagnostics[].range")
+        level = entry.get("severity")
+        severity = SEVERITIES.get(level, "error") if isinstance(level, int) else "error"
+        message = string(entry.get("message"), "diagnostics[].message")
+        found.append(Diagnostic(where.start.line, severity, message[:DIAGNOSTIC_CHARS_MAX]))
+    return string(fields.get("uri"), "uri"), tuple(found)
 
 
 def item_of(suggestion: Suggestion, accepted_command: str) -> types.InlineCompletionItem:

@@ -39,6 +39,8 @@ WHY_PAGE = "hearth:/why.md"
 STATUS_PAGE = "hearth:/status.md"
 ACCEPTED = "hearth.completionAccepted"
 TRUST_NOTIFICATION = "hearth/didGrantTrust"
+# A server hears nothing of what others say about a document, so a client that wants it used passes it on.
+DIAGNOSTICS_NOTIFICATION = "hearth/diagnostics"
 STATUS_REQUEST = "hearth/status"
 # Notifications that, if one is lost, leave a document in doubt; "" is one of which nothing could be read.
 CARRY_TEXT = (
@@ -290,6 +292,12 @@ async def did_grant_trust(ls: HearthServer, params: object) -> None:
     ls.session.workspace_trusted = True
 
 
+async def did_diagnose(ls: HearthServer, params: object) -> None:
+    uri, found = convert.diagnostics(params)
+    if ls.session.engine is not None:
+        ls.session.engine.diagnosed(uri, found)
+
+
 async def page_content(ls: HearthServer, params: object) -> types.TextDocumentContentResult:
     uri = convert.string(convert.table(params).get("uri"), "uri")
     return types.TextDocumentContentResult(ls.session.pages.get(uri, ""))
@@ -361,6 +369,7 @@ FEATURES = {
     types.WORKSPACE_EXECUTE_COMMAND: execute_command,
     STATUS_REQUEST: status,
     TRUST_NOTIFICATION: did_grant_trust,
+    DIAGNOSTICS_NOTIFICATION: did_diagnose,
 }
 COMMANDS = {
     "hearth.status": command_status,
