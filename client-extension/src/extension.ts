@@ -142,7 +142,7 @@ class Server implements vscode.Disposable {
       });
     };
     const client: QuietClient = new QuietClient("hearth", "Hearth", launch, {
-      documentSelector: [{ scheme: "file" }, { scheme: "untitled" }],
+      documentSelector: [{ scheme: "file" }, { scheme: "untitled" }, { notebook: "*" }],
       outputChannel: this.log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
       initializationOptions: () => ({ ...this.machineSettings(), workspace_trusted: vscode.workspace.isTrusted }),
