@@ -9,6 +9,7 @@ typist_traces.py, what "switched off" means in typist_server.py.
 import argparse
 import asyncio
 import json
+import math
 import statistics
 import sys
 import time
@@ -19,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from typist_editor import Mode, Run, typed
+from typist_editor import Habits, Mode, Run, typed
 from typist_sim import DECODE_TOKENS_PER_S, ERROR_RATE, PREFILL_TOKENS_PER_S
 from typist_traces import Trace, traces
 
@@ -27,6 +28,12 @@ Row = tuple[str, str, str]
 MODES: tuple[Mode, ...] = ("hearth", "off", "naive")
 TRACES = 12
 AT_ONCE = 5
+VARIED_TRACES = 5
+USUAL = Habits()
+VARIANTS = (
+    Habits("asked 50 ms after each change, as VS Code does", delay_s=0.05),
+    Habits("a rest of 4 s when 40 % is typed", rest_s=4.0),
+)
 ANCHOR_SHARE = 0.9
 
 DEFINITIONS = f"""The model reads {PREFILL_TOKENS_PER_S} and writes {DECODE_TOKENS_PER_S} tokens a second in one slot.
@@ -39,10 +46,12 @@ a client could reach that shows everything at once and has every line break acce
   the editor's. A real editor waits about 50 ms before it asks, and draws.
 - *vanished*: the key agreed with what was visible, and the answer to it did not begin with the rest.
 - *prefilled per typed character*: per character of the finished text, however it got there. The first anchor is all
-  that was read until a frozen prompt of about the full size (90 % of the longest) was read to its end, in one step or in
-  several.
+  that was read until a frozen prompt of about the full size (90 % of the longest) was read to its end, in one step or
+  in several.
 - *thrown away*: the share of what was decoded that neither came into the text by Tab nor was typed while it was
   visible.
+- *prompt tokens*: of the longest prompt. The oracle answers as well with little context as with much, so what the
+  context is worth is not measured here, only what it costs.
 - *busy*: the share of the time from the first key to the last in which the model worked.
 - *Switched off*: the same server without memory, joining, anchors (prefix, suffix, middle, built anew at every key) and
   speculation. *Naive*: a client that waits 300 ms after each key, asks for one line with prefix, suffix, middle, and
@@ -51,7 +60,7 @@ a client could reach that shows everything at once and has every line break acce
 
 @dataclass(frozen=True)
 class Figures:
-    """What is reported of one run; shares in percent."""
+    """What is reported of one run; shares in percent. NaN where there is nothing to tell."""
 
     tab: float
     bound: float
@@ -65,6 +74,8 @@ class Figures:
     key_after: float
     """The same per character typed by hand."""
     key_all: float
+    prompt: float
+    """Tokens of the longest prompt."""
     thrown: float
     busy: float
     requests: float
@@ -91,7 +102,8 @@ def figures(run: Run) -> Figures:
         prefill_all=prefilled / chars,
         key_after=(prefilled - first) / max(1, by_hand),
         key_all=prefilled / max(1, by_hand),
-        thrown=100 * (1 - (run.by_tab + run.shown_typed) / decoded) if decoded else 0.0,
+        prompt=max((job.prompt for job in run.sim.jobs), default=0),
+        thrown=100 * (1 - (run.by_tab + run.shown_typed) / decoded) if decoded else math.nan,
         busy=100 * run.sim.busy_s(run.first_key, run.last_key) / (run.last_key - run.first_key),
         requests=100 * len(run.sim.jobs) / len(run.keys),
         exact=run.final == run.trace.target,
@@ -113,7 +125,7 @@ def first_anchor(run: Run) -> int:
 
 
 def percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values) or [float("nan")]
+    ordered = sorted(values) or [math.nan]
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
@@ -125,13 +137,17 @@ def losses(runs: list[Run]) -> dict[str, float]:
 
 
 async def measure(
-    chosen: list[Trace], modes: tuple[Mode, ...], told: Callable[[Run], None] = lambda _run: None
+    chosen: list[Trace],
+    modes: tuple[Mode, ...],
+    told: Callable[[Run], None] = lambda _run: None,
+    habits: Habits = USUAL,
 ) -> list[Run]:
+    """Every trace in every mode, AT_ONCE at a time."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(trace: Trace, mode: Mode) -> Run:
         async with gate:
-            run = await typed(trace, mode)
+            run = await typed(trace, mode, habits)
             told(run)
             return run
 
@@ -148,6 +164,7 @@ COLUMNS = (
     ("vanished", ("vanished",), 0),
     ("prefilled per char after / all", ("prefill_after", "prefill_all"), 2),
     ("per key after / all", ("key_after", "key_all"), 1),
+    ("prompt tokens", ("prompt",), 0),
     ("thrown %", ("thrown",), 0),
     ("busy %", ("busy",), 0),
     ("model requests per 100 keys", ("requests",), 0),
@@ -159,7 +176,7 @@ COLUMNS = (
 
 def table(runs: list[Run]) -> str:
     """Markdown: each run, then the medians of each mode."""
-    lines = ["| trace | mode | " + " | ".join(name for name, _, _ in COLUMNS) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
+    lines = heading()
     for mode in MODES:
         of = [run for run in runs if run.mode == mode]
         found = [figures(run) for run in of]
@@ -169,13 +186,22 @@ def table(runs: list[Run]) -> str:
     return "\n".join(lines)
 
 
+def heading() -> list[str]:
+    return ["| trace | mode | " + " | ".join(name for name, _, _ in COLUMNS) + " |", "|---" * (len(COLUMNS) + 2) + "|"]
+
+
 def line(name: str, mode: Mode, found: list[Figures]) -> str:
-    cells = [" / ".join(f"{median(found, field):.{digits}f}" for field in fields) for _, fields, digits in COLUMNS]
+    cells = [" / ".join(number(median(found, field), digits) for field in fields) for _, fields, digits in COLUMNS]
     return f"| {name} | {mode} | " + " | ".join(cells) + " |"
 
 
+def number(value: float, digits: int) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
 def median(found: list[Figures], name: str) -> float:
-    return statistics.median(float(getattr(one, name)) for one in found)
+    values = [float(getattr(one, name)) for one in found]
+    return statistics.median([value for value in values if not math.isnan(value)] or [math.nan])
 
 
 def losses_of(runs: list[Run]) -> str:
@@ -206,27 +232,27 @@ def rows() -> list[Row]:
         ours, off, naive = (show(found[mode]) for mode in MODES)
         return f"{ours} (switched off {off}; naive {naive})"
 
-    def mid(text: str, *names: str) -> Callable[[list[Figures]], str]:
-        return lambda of: text.format(*(median(of, name) for name in names))
+    def mid(unit: str, *names: str, digits: int = 0) -> Callable[[list[Figures]], str]:
+        return lambda of: " / ".join(number(median(of, name), digits) for name in names) + unit
 
     bound = median(found["hearth"], "bound")
     return [
         (
             f"characters got by Tab (the bound set by the errors: {bound:.0f} %)",
             ">= 80 %",
-            cell(mid("{:.0f} %", "tab")),
+            cell(mid(" %", "tab")),
         ),
-        ("key -> visible p50 / p95", "<= 40 / <= 250 ms", cell(mid("{:.0f} / {:.0f} ms", "p50", "p95"))),
-        ("keys with a suggestion visible before the next", "", cell(mid("{:.0f} %", "visible"))),
+        ("key -> visible p50 / p95", "<= 40 / <= 250 ms", cell(mid(" ms", "p50", "p95"))),
+        ("keys with a suggestion visible before the next", "", cell(mid(" %", "visible"))),
         (
             "tokens prefilled per typed character, after the first anchor / all in",
             "<= 2 / <= 6",
-            cell(mid("{:.1f} / {:.1f}", "prefill_after", "prefill_all")),
+            cell(mid("", "prefill_after", "prefill_all", digits=1)),
         ),
-        ("the same per character typed by hand", "", cell(mid("{:.1f} / {:.1f}", "key_after", "key_all"))),
-        ("decoded tokens thrown away", "<= 50 %", cell(mid("{:.0f} %", "thrown"))),
-        ("model busy", "<= 50 %", cell(mid("{:.0f} %", "busy"))),
-        ("requests to the model per 100 keys", "", cell(mid("{:.0f}", "requests"))),
+        ("the same per character typed by hand", "", cell(mid("", "key_after", "key_all", digits=1))),
+        ("decoded tokens thrown away", "<= 50 %", cell(mid(" %", "thrown"))),
+        ("model busy", "<= 50 %", cell(mid(" %", "busy"))),
+        ("requests to the model per 100 keys", "", cell(mid("", "requests"))),
         ("vanishing suggestions, all traces", "0", cell(lambda of: str(sum(one.vanished for one in of)))),
         (
             "final text equals the target",
@@ -238,7 +264,14 @@ def rows() -> list[Row]:
 
 def notes() -> str:
     """Definitions, the single runs, and where characters were lost."""
-    return "\n\n".join((DEFINITIONS, table(measured()), losses_of(measured()), lateness(measured())))
+    parts = [DEFINITIONS, table(measured()), losses_of(measured()), lateness(measured())]
+    some = traces(TRACES)[:VARIED_TRACES]
+    same = [run for run in measured() if run.mode == "hearth" and run.trace in some]
+    lines = [*heading(), line(f"median of {len(some)} traces, as above", "hearth", [figures(run) for run in same])]
+    for habits in VARIANTS:
+        varied = asyncio.run(measure(some, ("hearth",), habits=habits))
+        lines.append(line(habits.name, "hearth", [figures(run) for run in varied]))
+    return "\n\n".join([*parts, "The same with other habits:", "\n".join(lines)])
 
 
 def lateness(runs: list[Run]) -> str:
@@ -275,6 +308,7 @@ def main() -> None:
     parser.add_argument("--traces", type=int, default=TRACES)
     parser.add_argument("--only", type=int, action="append", help="only the trace of this number")
     parser.add_argument("--modes", default="hearth", help="of hearth,off,naive, or all")
+    parser.add_argument("--variant", type=int, help="with the habits of this number")
     parser.add_argument("--timelines", type=Path, help="write what happened when to files in this folder")
     options = parser.parse_args()
     modes = MODES if options.modes == "all" else tuple(options.modes.split(","))
@@ -282,7 +316,12 @@ def main() -> None:
     if options.only:
         chosen = [chosen[number] for number in options.only]
     begun = time.monotonic()
-    runs = asyncio.run(measure(chosen, modes, lambda run: print(f"{run.trace.name} {run.mode} done", file=sys.stderr)))
+    habits = USUAL if options.variant is None else VARIANTS[options.variant]
+
+    def told(run: Run) -> None:
+        print(f"{run.trace.name} {run.mode} done", file=sys.stderr)
+
+    runs = asyncio.run(measure(chosen, modes, told, habits))
     print(table(runs))
     print(f"\n{losses_of(runs)}\n\n{lateness(runs)}\n")
     for run in runs:

@@ -46,6 +46,17 @@ DEBOUNCE_S = 0.3
 NAIVE_TOKENS = 64
 NAIVE_BEFORE_CHARS, NAIVE_AFTER_CHARS = 8_000, 2_000
 TAB_CHARS_MIN = 2
+REST_AT = 0.4
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What may be otherwise: `delay_s` from didChange to the request; `rest_s` of thinking, once, at the end of a line
+    when REST_AT of the text is done."""
+
+    name: str = ""
+    delay_s: float = EDITOR_DELAY_S
+    rest_s: float = 0.0
 
 
 @dataclass
@@ -79,6 +90,7 @@ class Run:
     mode: Mode
     oracle: Oracle
     sim: SimServer
+    habits: Habits = Habits()
     keys: list[Key] = field(default_factory=list)
     by_tab: int = 0
     """Characters of the finished hunk that came by Tab."""
@@ -124,6 +136,7 @@ class Typist:
         self.answered = False
         self.news = asyncio.Event()
         self.helper: Helper | None = None
+        self._rest_s = run.habits.rest_s
         self._dice = random.Random(f"{SEED} {trace.name}")
         self._loop = asyncio.get_running_loop()
 
@@ -173,6 +186,10 @@ class Typist:
                     self._repair(stray)
             else:
                 self._key()
+            ended = run.keys[-1].kind == "tab" or run.keys[-1].char == "\n"
+            if self._rest_s and ended and self.done > REST_AT * len(run.trace.hunk):
+                await asyncio.sleep(self._rest_s)  # whatever is visible meanwhile
+                self._rest_s = 0.0
             due = self._loop.time() + self._pause()
         await asyncio.sleep(due - self._loop.time())
         run.last_key = self._loop.time()
@@ -292,7 +309,7 @@ class Editor(Client):
             self._open = None
         if self._timer:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(EDITOR_DELAY_S, self._ask)
+        self._timer = asyncio.get_running_loop().call_later(self.typist.run.habits.delay_s, self._ask)
 
     def accepted(self, suggestion: str) -> None:
         command = self._commands[suggestion]
@@ -435,11 +452,11 @@ async def naive(run: Run, typist: Typist) -> None:
         helper.stop()
 
 
-async def typed(trace: Trace, mode: Mode) -> Run:
+async def typed(trace: Trace, mode: Mode, habits: Habits = Habits()) -> Run:
     """One trace in one mode."""
     oracle = Oracle(trace.target, trace.start, trace.end, SEED)
     async with SimServer(oracle) as sim:
-        run = Run(trace, mode, oracle, sim)
+        run = Run(trace, mode, oracle, sim, habits)
         typist = Typist(run)
         await (naive if mode == "naive" else hearth)(run, typist)
         return run
