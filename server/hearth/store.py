@@ -22,6 +22,8 @@ BEFORE_CHARS = 1_000
 BELOW_CHARS = 200
 ENTRIES_PER_DOCUMENT_MAX = 256
 DOCUMENTS_MAX = 64
+CHARS_MAX = 25_000_000
+"""Of all suggestions in memory with their places; the documents used longest ago go first."""
 ALTERNATIVES_MAX = 5
 """Different suggestions for one place: the oldest goes when there is one more."""
 STORED_PER_DOCUMENT_MAX = 64
@@ -126,6 +128,7 @@ class Memory:
         if len(entry.text) > TEXT_CHARS_MAX:
             return
         self._document(entry.place.uri).add(entry)
+        self._make_room()
         # What was copied from the workspace names no model: it is found again as fast as it would be read.
         if entry.model:
             self._write(entry, gone=False)
@@ -167,6 +170,7 @@ class Memory:
                     stored[entry.place, entry.text] = entry
         if stored:
             self._document(uri).add_older(list(stored.values()))
+            self._make_room()
 
     def forget(self, uri: str) -> None:
         """Drop what is known of a document from memory; the disk has it for the next time."""
@@ -182,6 +186,10 @@ class Memory:
             self._documents.popitem(last=False)
         return document
 
+    def _make_room(self) -> None:
+        while len(self._documents) > 1 and sum(document.chars for document in self._documents.values()) > CHARS_MAX:
+            self._documents.popitem(last=False)
+
     def _write(self, entry: Entry, *, gone: bool) -> None:
         if self._disk is not None and self._kept(entry.place.uri):
             self._disk.put(document_key(entry.place.uri), _record(entry, gone), STORED_PER_DOCUMENT_MAX)
@@ -195,6 +203,7 @@ class _Document:
     """
 
     def __init__(self) -> None:
+        self.chars = 0
         self._entries: dict[int, Entry] = {}  # by age: a larger number is newer
         self._lines: dict[str | None, list[int]] = {}
         self._newest = 0
@@ -241,15 +250,23 @@ class _Document:
         for other in [n for n in same if self._entries[n].text == entry.text] or same[: 1 - ALTERNATIVES_MAX]:
             self._remove(other)
         self._entries[number] = entry
+        self.chars += _size(entry)
         self._lines.setdefault(_line_key(entry.place.before), []).append(number)
         if len(self._entries) > ENTRIES_PER_DOCUMENT_MAX:
             self._remove(min(self._entries))
 
     def _remove(self, number: int) -> None:
-        key = _line_key(self._entries.pop(number).place.before)
+        entry = self._entries.pop(number)
+        self.chars -= _size(entry)
+        key = _line_key(entry.place.before)
         self._lines[key].remove(number)
         if not self._lines[key]:
             del self._lines[key]
+
+
+def _size(entry: Entry) -> int:
+    place = entry.place
+    return len(entry.text) + len(place.before) + len(place.line_after) + len(place.below)
 
 
 def _goes_on(text: str, typed: str) -> bool:

@@ -406,7 +406,7 @@ def _vet(path: Path) -> None:
     with closing(sqlite3.connect(path, timeout=LOCK_S, isolation_level=None)) as base:
         base.execute("PRAGMA trusted_schema = OFF")
         base.execute("PRAGMA cell_size_check = ON")
-        result = base.execute("PRAGMA quick_check(1)").fetchall()
+        result = base.execute("PRAGMA integrity_check(1)").fetchall()
         if result != [("ok",)]:
             raise NotOurs(f"the database is damaged: {result[:1]}")
         objects = set(base.execute("SELECT type, name FROM sqlite_master").fetchall())

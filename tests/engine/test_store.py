@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hearth import store
 from hearth.core.text import Snapshot
 from hearth.gather import spot_at
 from hearth.store import (
@@ -134,6 +135,19 @@ def test_alternatives_are_bounded() -> None:
     assert len(memory) == ALTERNATIVES_MAX
     memory.remember(Entry(place("y = █\n"), "x" * (TEXT_CHARS_MAX + 1)))
     assert rests(memory, "y = █\n") == []
+
+
+def test_characters_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "CHARS_MAX", 10_000)
+    memory = Memory()
+    for number in range(20):
+        memory.remember(Entry(place("x█", f"file:///{number}"), "y" * 999))
+    assert len(memory) == 10
+    assert memory.lookup(place("x█", "file:///19"))
+    assert not memory.lookup(place("x█", "file:///9"))
+    for number in range(20):
+        memory.remember(Entry(place(f"{number}█", "file:///one"), "y" * 999))
+    assert len(memory) == 20, "the document at hand is bounded by its number of suggestions"
 
 
 def test_what_was_dropped_leaves_the_others() -> None:
