@@ -123,6 +123,67 @@ def test_any_cutting_gives_the_same(language: str, before: str, after: str, mode
     assert trimmer.finish("stop").text == whole.text
 
 
+_WORDS = st.lists(
+    st.sampled_from(
+        [
+            "```",
+            "```py\n",
+            "Here is ",
+            "Sure,",
+            "<|fim_",
+            "middle|>",
+            "<|endoftext|>",
+            "/*",
+            "*/",
+            "</p>",
+            "/>",
+            "\r\n",
+            "\n",
+            "\n",
+            "    ",
+            "\t",
+            "  ",
+            "}",
+            "{",
+            "else",
+            "def f():",
+            "x = 1",
+            "return x",
+            ";",
+            ",",
+            ".then(",
+            ")",
+            '"',
+            "&& b",
+            "foo(a, b)",
+            '"""',
+            "# it's",
+            "case 1) ",
+            "@dec",
+            "class A",
+            "\\",
+            "😀",
+        ]
+    ),
+    max_size=16,
+).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(before=_WORDS, after=_WORDS, model=_WORDS, cuts=st.lists(st.integers(1, 9), max_size=40))
+@pytest.mark.parametrize("language", ["python", "typescriptreact", "shellscript", "rust", "markdown"])
+def test_any_cutting_of_what_models_say_gives_the_same(
+    language: str, before: str, after: str, model: str, cuts: list[int]
+) -> None:
+    where = site(before + "█" + after, language)
+    whole = trimmed(where, model)
+    trimmer, rest = Trimmer(where), model
+    for size in [*cuts, len(model) + 1]:
+        trimmer.feed(rest[:size])
+        rest = rest[size:]
+    assert trimmer.finish("stop").text == whole.text
+
+
 @settings(max_examples=300, deadline=None)
 @given(before=_TEXT, after=_TEXT, model=_TEXT)
 @pytest.mark.parametrize("language", ["python", "javascript", "lua"])

@@ -59,6 +59,8 @@ _DEFINITION = re.compile(
 )
 _PAIR = re.compile(r"\s*(?:[\"'\w\[\].-]+\s*:(?!:)|[\"'\w.]+,?\s*$)")
 """One of an object's pairs or of an enumeration's names."""
+_CASE_ARM = re.compile(r"\s*[^\s()=]+\)(?!\))")
+"""`start)` in a shell's `case`: nothing opened that bracket."""
 HELD_CHARS_MAX = 8_000
 """The most of a chat answer that is kept until its code is found."""
 BLOCK_LINES_MAX = 6
@@ -175,9 +177,8 @@ class Trimmer:
             return False
         if (wrapped := may_be_wrapped(head, self._site.language)) is not False:
             return wrapped
-        if without_token_tail(head) is None or repeated_start(self._site.line_before, head) is None:
-            return None
-        return False
+        rest = without_token_tail(head)
+        return False if rest and repeated_start(self._site.line_before, rest) is not None else None
 
     def _plain(self) -> str:
         """What was held, without the rest of a control token and without what repeats the cursor's own line."""
@@ -368,6 +369,8 @@ class Trimmer:
     def _scan(self, content: str, start: int, end: int) -> None:
         before = self._scanner.fed
         self._scanner.feed(content)
+        if self._scanner.surplus == 1 and self._site.language == "shellscript" and _CASE_ARM.match(content):
+            self._scanner.surplus, self._scanner.surplus_at = 0, -1
         if self._scanner.surplus:
             self._close_outer(start + self._scanner.surplus_at - before)
             self._scanner.surplus, self._scanner.surplus_at = 0, -1
@@ -422,7 +425,7 @@ class Trimmer:
         if code == "," and self._is_item(full):
             self._stopped = "the item is complete"
             return
-        if code in _CONTINUES and not full.rstrip().endswith(("++", "--", "*/")):
+        if full.endswith("\\") or (code in _CONTINUES and not full.rstrip().endswith(("++", "--", "*/"))):
             return
         self._statement_may_end(full)
 

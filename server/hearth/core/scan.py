@@ -162,6 +162,8 @@ class Scanner:
                 self.comment = True
                 self.comment_at = self.fed + index
                 return len(start)
+        if char == "'" and "'" not in self.traits.quotes and (size := _char_literal(text, index)):
+            return size  # `'"'` in Rust, where a lone ' is a lifetime
         for opener, closer in self.traits.block_comments:
             if text.startswith(opener, index) and text[index - 1 : index] not in ("\\", "/", "*"):
                 # Not in a regular expression (`/\/*$/`).
@@ -205,6 +207,12 @@ class Scanner:
                 self.surplus_at = self.fed + index
             else:
                 self.surplus += 1
+
+
+def _char_literal(text: str, index: int) -> int:
+    """The size of a character in single quotes, 0 if it is not one."""
+    size = 4 if text[index + 1 : index + 2] == "\\" else 3
+    return size if text[index + size - 1 : index + size] == "'" else 0
 
 
 def scanned(text: str, language_traits: Traits) -> Scanner:
