@@ -16,10 +16,11 @@ from typing import Literal
 
 from hearth.backends.base import Usage
 from hearth.core.copying import CopyPrediction
-from hearth.core.gate import Extent, gate
+from hearth.core.gate import Extent, Gate, gate
 from hearth.core.nextline import complete_line
 from hearth.core.notebook import Around
 from hearth.core.scan import CLOSERS
+from hearth.core.syntax import context_at, window_at
 from hearth.core.text import Position, Range, Snapshot
 from hearth.flight import Flight
 from hearth.gateway import Gateway, Target
@@ -173,7 +174,19 @@ class Completer:
             shown = self._shown(spot, rest, selected, told, further)
             return self._with_alternatives(shown, spot, [rest for _, rest in found[1:]], selected)
         above, below = spot.above_nonblank, spot.below[0] if spot.below else ""
-        decision = gate(spot.line_before, spot.line_after.rstrip(), above, below, snapshot.language, invoked=further)
+        window = window_at(spot.wide, spot.wide_at)
+        decision = gate(
+            spot.line_before,
+            spot.line_after.rstrip(),
+            above,
+            below,
+            snapshot.language,
+            invoked=further,
+            context=context_at(window) if window else None,
+            in_comments=self.settings.in_comments,
+            in_strings=self.settings.in_strings,
+            blank_above=bool(spot.above) and not spot.above[-1].strip(),
+        )
         if decision.silent:
             return Outcome((), "none", decision.silent)
         if not invoked and (reason := self.pilot.nothing.get(spot.place)):
@@ -182,7 +195,7 @@ class Completer:
         if flight:
             await self._arrive(flight, spot, started)
         if flight is None or not flight.agrees(spot.place) or (flight.over and not flight.candidate):
-            flight = await self._ask(spot, decision.extent, started)
+            flight = await self._ask(spot, decision, started)
         if flight is None:
             return await self._from_workspace(spot, decision.extent, selected, self._gateway.why_no_target("complete"))
         if flight.error:
@@ -221,7 +234,7 @@ class Completer:
                 return None
         return self._gateway.target("complete")
 
-    async def _ask(self, spot: Spot, extent: Extent, started: float) -> Flight | None:
+    async def _ask(self, spot: Spot, decision: Gate, started: float) -> Flight | None:
         """A generation for this place, waited for as long as a request may take; None if no model is ready.
 
         A server that fails before its first word is passed over for the next one.
@@ -231,7 +244,7 @@ class Completer:
             target = await self._target()
             if target is None:
                 return None
-            flight = await self.pilot.take_off(spot, extent, target, started + ANSWER_DEADLINE_S)
+            flight = await self.pilot.take_off(spot, decision, target, started + ANSWER_DEADLINE_S)
             await self._arrive(flight, spot, started)
             if not flight.error or flight.pieces:
                 return flight
@@ -244,7 +257,7 @@ class Completer:
             now = time.perf_counter()
             early = now >= flight.started + FIRST_LINES_AFTER_S
             if now >= started + ANSWER_DEADLINE_S or (early and flight.rest(flight.so_far(), spot.place)):
-                flight.answered = True  # it goes on: a model that is loading must not be interrupted
+                flight.answered = flight.shown = True  # it goes on: a model that is loading must not be interrupted
                 return
             until = started + ANSWER_DEADLINE_S if early else flight.started + FIRST_LINES_AFTER_S
             await flight.wait(until - now)

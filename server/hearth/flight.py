@@ -34,6 +34,7 @@ class Flight:
         lead: str,
         trimmer: LineOrNext,
         events: AsyncGenerator[Delta | Finish],
+        check: Callable[[Candidate], Candidate],
         on_done: Callable[["Flight"], None],
         *,
         head: str,
@@ -51,7 +52,9 @@ class Flight:
         self.answered = False  # a part of it was shown: it goes on until typing disagrees
         self.pieces = 0
         self.started = time.perf_counter()
+        self.shown = False  # some of its lines were: they must stay
         self._trimmer = trimmer
+        self._check = check
         self._events = events
         self._on_done = on_done
         self._waiters = 0
@@ -171,7 +174,8 @@ class Flight:
                     self._changed.set()
                     if not self._fits(self._typed):
                         return  # what was typed so far could have become this text, but it did not
-            self.candidate = self._trimmer.finish(reason)
+            whole = self._trimmer.finish(reason)
+            self.candidate = whole if self.shown else self._check(whole)
         except HearthError as error:
             self.error = error
         finally:

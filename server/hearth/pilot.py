@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 from hearth.backends.base import Generate
 from hearth.core.background import EMPTY, Background
-from hearth.core.candidate import Site
-from hearth.core.gate import Extent
+from hearth.core.candidate import Candidate, Site
+from hearth.core.check import checked
+from hearth.core.gate import Gate
 from hearth.core.nextline import LineOrNext
 from hearth.core.prompt import CHARS_PER_TOKEN_MIN, TAIL_CHARS_MAX, Anchor, anchor_at, lf, rendered, tail_of
+from hearth.core.syntax import window_at
 from hearth.core.text import Position, Snapshot, split_lines, utf16_length
 from hearth.flight import Flight
 from hearth.gateway import Gateway, Target
@@ -30,6 +32,7 @@ ANCHORS_MAX = 8
 CONTEXT_TOKENS_ASSUMED = 4_096
 """For a server that does not say how much its model takes."""
 EMPTY_PLACES_MAX = 64
+CONFIDENCE_MIN = 0.3
 LINES_AT_ONCE_MIN = 3
 ANSWER_SPAN_S = 1.0
 """A suggestion has as many lines as the server writes in this time. What goes further is asked for once it is shown: a
@@ -102,7 +105,7 @@ class Pilot:
         self.counts.joined += 1
         return flight
 
-    async def take_off(self, spot: Spot, extent: Extent, target: Target, until: float) -> Flight:
+    async def take_off(self, spot: Spot, decision: Gate, target: Target, until: float) -> Flight:
         """Start a generation, after the one on its way, which disagrees, is ended.
 
         At most one request runs on the server and the newest waits here, until `until` (perf_counter) at the most.
@@ -123,7 +126,7 @@ class Pilot:
         if turn != self._turn and self.flight:
             return self.flight
         self.counts.model_calls += 1
-        return self._start(spot, spot, "", extent, target, anchor)
+        return self._start(spot, spot, "", decision, target, anchor)
 
     def speculate(self, spot: Spot, text: str) -> None:
         """Prepare what follows if `text`, which is shown at `spot`, is accepted. Only when the server is idle."""
@@ -136,7 +139,7 @@ class Pilot:
             return
         self.counts.speculated += 1
         self._turn += 1
-        self._start(spot, there, text, "statement", target, self._anchor(there, target)).answered = True
+        self._start(spot, there, text, Gate(), target, self._anchor(there, target)).answered = True
 
     def adopt(self, anchors: dict[str, Anchor], background: Background, resident: tuple[str, str]) -> None:
         """Take over the frozen prompts of the last start, one of which the server has read again."""
@@ -186,7 +189,7 @@ class Pilot:
         tail = tail_of(anchor, spot.wide, spot.wide_at)
         return rendered(anchor, lf(spot.line_before) if tail is None else tail)
 
-    def _start(self, base: Spot, there: Spot, lead: str, extent: Extent, target: Target, anchor: Anchor) -> Flight:
+    def _start(self, base: Spot, there: Spot, lead: str, decision: Gate, target: Target, anchor: Anchor) -> Flight:
         """A flight for `there`, which is `base` with `lead` inserted."""
         site = Site(
             language=there.snapshot.language,
@@ -194,7 +197,8 @@ class Pilot:
             line_after=there.line_after,
             above=there.above,
             below=there.below,
-            extent=extent,
+            extent=decision.extent,
+            quote=decision.quote,
             max_lines=self._lines(target, speculated=bool(lead)),
             leaks=target.dialect.tokens,
         )
@@ -205,6 +209,7 @@ class Pilot:
             lead,
             LineOrNext(site),
             self._gateway.stream(target, request),
+            lambda candidate: _judged(site, candidate, there),
             lambda flight: self._flew(flight, there.place),
             head=anchor.head,
             backend=target.backend.name,
@@ -263,6 +268,16 @@ class Pilot:
             self.nothing[place] = candidate.reason
             if len(self.nothing) > EMPTY_PLACES_MAX:
                 del self.nothing[next(iter(self.nothing))]
+
+
+def _judged(site: Site, candidate: Candidate, spot: Spot) -> Candidate:
+    """The candidate as far as the document parses with it, if its names are not too far-fetched."""
+    if not candidate.text:
+        return candidate
+    verdict = checked(site, candidate, window_at(spot.wide, spot.wide_at))
+    if verdict.ok and verdict.confidence < CONFIDENCE_MIN:
+        return Candidate("", f"too unsure: {verdict.reason}")
+    return Candidate(verdict.text, verdict.reason or candidate.reason)
 
 
 def inserted(spot: Spot, text: str) -> tuple[Snapshot, Position]:

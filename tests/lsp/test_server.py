@@ -389,9 +389,9 @@ async def test_files_in_which_nothing_is_suggested(server, text, why):
 
 async def test_lone_surrogates(server):
     client = await server({"text": "1"})
-    await client.open(URI, "'\ud83d' = ")
-    await client.change(URI, 2, {"range": span(0, 1), "text": "\udc00"})
-    assert len(await client.complete(URI, 0, 7)) == 1
+    await client.open(URI, "x['\ud83d'] = ")
+    await client.change(URI, 2, {"range": span(0, 3), "text": "\udc00"})
+    assert len(await client.complete(URI, 0, 10)) == 1
 
 
 async def test_what_the_language_server_does_not_know_is_answered_emptily(server):
