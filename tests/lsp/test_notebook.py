@@ -194,3 +194,14 @@ async def test_odd_places_and_unknown_notebooks_are_harmless(server, tmp_path):
     await changed(client, structure={"array": {"start": 99, "deleteCount": 99}})
     before, _ = await asked(client, tmp_path, SECOND, 0, 8)
     assert before.startswith("# %%\nimport numpy\n")
+
+
+@pytest.mark.parametrize("last", [True, False])
+async def test_a_suggestion_ends_with_its_cell(server, last):
+    """A model that goes on with a cell of its own is cut off there."""
+    client = await server({"text": "[\n    1,\n]\n\n# %%\nprint(total)\n"})
+    await opened(client)
+    if last:
+        await changed(client, textContent=[edit(LAST, 2, {"text": "show = "})])
+    (item,) = await client.complete(LAST if last else SECOND, 0, 7 if last else 8)
+    assert item["insertText"] == "[\n    1,\n]"
