@@ -27,12 +27,13 @@ from typist_traces import Trace, traces
 Row = tuple[str, str, str]
 MODES: tuple[Mode, ...] = ("hearth", "off", "naive")
 TRACES = 12
-AT_ONCE = 5
+AT_ONCE = 6
 VARIED_TRACES = 5
 USUAL = Habits()
 VARIANTS = (
     Habits("asked 50 ms after each change, as VS Code does", delay_s=0.05),
     Habits("a rest of 4 s when 40 % is typed", rest_s=4.0),
+    Habits("the editor closes brackets and indents", helps=True),
 )
 ANCHOR_SHARE = 0.9
 

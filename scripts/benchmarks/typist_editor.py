@@ -47,16 +47,21 @@ NAIVE_TOKENS = 64
 NAIVE_BEFORE_CHARS, NAIVE_AFTER_CHARS = 8_000, 2_000
 TAB_CHARS_MIN = 2
 REST_AT = 0.4
+PAIRS = {"(": ")", "[": "]", "{": "}"}
+INDENT = {"python": "    ", "typescript": "  "}
 
 
 @dataclass(frozen=True)
 class Habits:
     """What may be otherwise: `delay_s` from didChange to the request; `rest_s` of thinking, once, at the end of a line
-    when REST_AT of the text is done."""
+    when REST_AT of the text is done; `helps`: the editor closes brackets and indents new lines, as VS Code does unless
+    told otherwise. Brackets that it closed are typed over, or stepped over where they stand on a line of their own; an
+    indentation that is too deep is taken back with one key."""
 
     name: str = ""
     delay_s: float = EDITOR_DELAY_S
     rest_s: float = 0.0
+    helps: bool = False
 
 
 @dataclass
@@ -133,6 +138,8 @@ class Typist:
         self.ghost: Ghost | None = None
         self.expected = ""
         """What the answer to the last key must still show, because that key agreed with what was visible."""
+        self.ahead = ""
+        """Closing brackets that the editor put after the cursor."""
         self.answered = False
         self.news = asyncio.Event()
         self.helper: Helper | None = None
@@ -179,7 +186,9 @@ class Typist:
         run = self.run
         run.first_key = due = self._loop.time()
         while self.rest:
-            if await self._wait(due):
+            if "\n" in self.ahead and (self.rest + "\n").startswith(self.ahead + "\n"):
+                self._step_over()
+            elif await self._wait(due):
                 stray = self._tab()
                 if stray:
                     await asyncio.sleep(self._dice.uniform(*REPAIR_S))
@@ -191,6 +200,9 @@ class Typist:
                 await asyncio.sleep(self._rest_s)  # whatever is visible meanwhile
                 self._rest_s = 0.0
             due = self._loop.time() + self._pause()
+        if self.ahead:
+            self._edit(self.cursor, self.cursor + len(self.ahead), "")
+            run.repaired += len(self.ahead)
         await asyncio.sleep(due - self._loop.time())
         run.last_key = self._loop.time()
         run.final = self.text
@@ -234,8 +246,48 @@ class Typist:
             self.ghost = None
         if ghost and not ghost.text.strip():
             self.ghost, self.expected = None, ""
-        self._edit(self.cursor, self.cursor, char)
         self.done += 1
+        if run.habits.helps:
+            self._helped(char)
+        else:
+            self._edit(self.cursor, self.cursor, char)
+
+    def _helped(self, char: str) -> None:
+        """One key in an editor that closes brackets and indents."""
+        if self.ahead.startswith(char):
+            self.ahead = self.ahead[1:]
+            self._edit(self.cursor, self.cursor + 1, char)
+        elif char in PAIRS:
+            self._edit(self.cursor, self.cursor, char + PAIRS[char], 1)
+            self.ahead = PAIRS[char] + self.ahead
+        elif char == "\n" and not self.rest.startswith("\n"):
+            line = self.text[self.text.rfind("\n", 0, self.cursor) + 1 : self.cursor]
+            indent = line[: len(line) - len(line.lstrip())]
+            opened = bool(self.ahead) and PAIRS.get(line[-1:]) == self.ahead[0]
+            deeper = indent + (INDENT[self.run.trace.language] if opened or line.endswith((":", "{", "(", "[")) else "")
+            after = f"\n{indent}" if opened else ""
+            if self.ghost and deeper and self.ghost.text.startswith(deeper):
+                self.ghost.text = self.ghost.text[len(deeper) :]
+                self.expected = self.ghost.text.rstrip()
+            elif deeper:
+                self.ghost, self.expected = None, ""
+            self._edit(self.cursor, self.cursor, char + deeper + after, len(after))
+            self.ahead = after + self.ahead
+            wanted = len(self.rest) - len(self.rest.lstrip(" "))
+            self.done += min(wanted, len(deeper))
+            if wanted < len(deeper):
+                self.run.keys.append(Key(self._loop.time(), "repair"))
+                self.ghost, self.expected = None, ""
+                self._edit(self.cursor - (len(deeper) - wanted), self.cursor, "")
+        else:
+            self._edit(self.cursor, self.cursor, char)
+
+    def _step_over(self) -> None:
+        """Move the cursor behind what the editor closed: not a change, so nothing is asked."""
+        self.run.log(f"steps over {self.ahead!r}")
+        self.cursor += len(self.ahead)
+        self.done += len(self.ahead)
+        self.ahead, self.ghost, self.expected = "", None, ""
 
     def _loss(self) -> str:
         """Why the next character is typed by hand."""
@@ -264,6 +316,7 @@ class Typist:
         run.by_tab += right
         self.ghost, self.expected = None, ""
         self.done += right
+        self.ahead = self.ahead[ghost.over :]
         self._edit(self.cursor, self.cursor + ghost.over, text)
         assert self.helper
         self.helper.accepted(ghost.id)
@@ -276,10 +329,11 @@ class Typist:
         self.ghost, self.expected = None, ""
         self._edit(self.cursor - stray, self.cursor, "")
 
-    def _edit(self, begin: int, end: int, text: str) -> None:
+    def _edit(self, begin: int, end: int, text: str, back: int = 0) -> None:
+        """`text` in place of `[begin, end)`; the cursor goes behind it, or `back` characters less far."""
         before = self.text
         self.text = before[:begin] + text + before[end:]
-        self.cursor = begin + len(text)
+        self.cursor = begin + len(text) - back
         self.answered = False
         assert self.helper
         self.helper.changed(before, begin, end, text)
