@@ -1,5 +1,8 @@
 """What is shown of what models say: the cases of tests/data/filters, each as one text and in pieces."""
 
+import random
+from dataclasses import replace
+
 import pytest
 
 from filter_cases import Case, load, shown
@@ -29,3 +32,22 @@ def test_every_language_has_its_cases() -> None:
 
 def test_no_case_is_there_twice() -> None:
     assert len({(case.language, case.at, case.says, str(case.given)) for case in CASES}) == len(CASES)
+
+
+def test_damaged_cases_give_the_same_however_they_are_cut() -> None:
+    """Half-written documents and broken model texts: nothing raises, and the pieces do not matter."""
+    rng = random.Random(11)
+    for _ in range(600):
+        case = rng.choice(CASES)
+        before, after = (_damaged(part, rng).replace("█", "") for part in case.at.split("█"))
+        says = _damaged(rng.choice((case.says, rng.choice(CASES).says)), rng)
+        damaged = replace(case, at=f"{before}█{after}", says=says, given={"invoked": True})
+        assert len({shown(damaged, pieces) for pieces in (0, 1, 4)}) == 1, damaged
+
+
+def _damaged(text: str, rng: random.Random) -> str:
+    chars = list(text)
+    for _ in range(rng.randrange(4)):
+        at = rng.randrange(len(chars) + 1)
+        chars[at : at + rng.randrange(2)] = rng.choice(["", *"(){}[]'\"`#/*\n\t ;:,<>|\\"])
+    return "".join(chars)

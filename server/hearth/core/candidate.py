@@ -99,6 +99,7 @@ class Trimmer:
         self._last_code = ""
         self._held = ""  # the beginning, until it is known whether it is code
         self._wrapped: bool | None = None  # whether the code is to be looked for in a chat answer
+        self._block_over = False  # the answer's fenced block has its end: what follows is chat
         self._seen: list[tuple[str, int]] = []  # the lines kept, and where in `text` each ends
         self._defined_at = -1  # the indentation of the first definition kept
         self._definition_over = False
@@ -115,6 +116,8 @@ class Trimmer:
             return "stop"
         self._append(self._unheld(self._normal(piece)))
         self._read()
+        if self._block_over and not self._stopped:
+            self._stopped = "the code block is complete"
         return "stop" if self._stopped else "keep"
 
     def _read(self) -> None:
@@ -169,7 +172,7 @@ class Trimmer:
             if len(self._held) > HELD_CHARS_MAX:
                 self._stopped = "the model answered with chat instead of code"
             return ""
-        self._wrapped = False
+        self._wrapped, self._block_over = False, True
         return self._unwrapped() + "\n"
 
     def _is_wrapped(self, head: str) -> bool | None:
@@ -492,8 +495,12 @@ class Trimmer:
 
 
 def _runs(line: str) -> bool:
-    found = _RUN.search(line) if len(line) >= RUN_CHARS_MIN else None
-    return found is not None and len(found.group()) >= RUN_CHARS_MIN // 2
+    if len(line) < RUN_CHARS_MIN:
+        return False
+    if any(len(found.group()) >= RUN_CHARS_MIN // 2 for found in _RUN.finditer(line)):
+        return True
+    # What was seen while the line was coming must be seen in the whole line too.
+    return any(_ends_in_run(line[:size]) for size in range(RUN_CHARS_MIN, len(line) + 1))
 
 
 def _ends_in_run(line: str) -> bool:
