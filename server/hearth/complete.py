@@ -187,6 +187,8 @@ class Completer:
             in_strings=self.settings.in_strings,
             blank_above=bool(spot.above) and not spot.above[-1].strip(),
         )
+        if accepted and not invoked and self._unwanted(decision):
+            return Outcome((), "none", f"suggestions in a {decision.inside} are switched off")
         if decision.silent:
             return Outcome((), "none", decision.silent)
         if not invoked and (reason := self.pilot.nothing.get(spot.place)):
@@ -217,6 +219,11 @@ class Completer:
                 return False, True
             self._taken = None  # another text stands there now
         return False, False
+
+    def _unwanted(self, decision: Gate) -> bool:
+        """Where the user wants nothing, accepting a suggestion brings no further one either."""
+        comments, strings = self.settings.in_comments, self.settings.in_strings
+        return (decision.inside == "comment" and not comments) or (decision.inside == "string" and not strings)
 
     def _switched_off(self, snapshot: Snapshot) -> str:
         if not self.settings.enabled:

@@ -37,6 +37,7 @@ SETTLE_S = 0.5
 """An edited document is read again for the copy predictor once it has rested this long."""
 OPEN_DOCUMENT_CHARS_MAX = 2_000_000
 """Larger documents are completed, but not learned from."""
+WARM_LOOK_S = 0.1
 SAVE_AT_END_S = 1.0
 LEARN_LINES_AT_ONCE = 200
 """A few milliseconds on the event loop."""
@@ -223,8 +224,9 @@ class Engine:
                 tasks.create_task(self.index.start(self._folders, self._open_files()), name="index")
 
     async def _warm(self) -> None:
-        """As soon as the servers were asked once: bring back what one of them kept."""
-        await self.gateway.probed.wait()
+        """As soon as a server is ready, which takes a model's loading time: bring back what it kept."""
+        while not self.gateway.target("complete"):
+            await asyncio.sleep(WARM_LOOK_S)
         await self._idle.warm()
 
     @property

@@ -17,6 +17,7 @@ from hearth.core.text import Position, Snapshot
 from hearth.gateway import Gateway, Target
 from hearth.gather import Recent, gather, spot_at
 from hearth.pilot import CONTEXT_TOKENS_ASSUMED, Pilot
+from hearth.store import worth_keeping
 
 IDLE_S = 3.0
 SAVE_EVERY_S = 60.0
@@ -135,6 +136,8 @@ class Idle:
         if not force and now - self._saved_at < SAVE_EVERY_S:
             return
         uri, head = resident
+        if not worth_keeping(uri):
+            return  # a saved state holds the prompt's text
         workspace = self._workspace()
         if await self._gateway.save_state(target, state_name(workspace, uri)):
             self._saved_at, self._saved_head = now, head

@@ -33,11 +33,11 @@ CONTEXT_TOKENS_ASSUMED = 4_096
 """For a server that does not say how much its model takes."""
 EMPTY_PLACES_MAX = 64
 CONFIDENCE_MIN = 0.3
-LINES_AT_ONCE_MIN = 3
+LINES_AT_ONCE_MIN = 2
 ANSWER_SPAN_S = 1.0
 """A suggestion has as many lines as the server writes in this time. What goes further is asked for once it is shown: a
 slow model would mostly write what is thrown away."""
-SPECULATED_LINES = 2
+SPECULATED_LINES = 1
 FIRST_PROMPT_S = 2.0
 FIRST_PROMPT_TOKENS = 600
 TAIL_TOKENS = int(TAIL_CHARS_MAX / CHARS_PER_TOKEN_MIN)
