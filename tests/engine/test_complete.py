@@ -143,7 +143,8 @@ async def test_a_cursor_that_leaves_stops_the_model() -> None:
         assert b.backend.counts.cancelled == 1
 
 
-async def test_a_slow_model_shows_its_first_lines_and_the_rest_is_remembered() -> None:
+async def test_a_slow_model_shows_its_first_lines_and_the_rest_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearth.pilot.LINES_AT_ONCE_MIN", 12)
     body = "\n    ".join(f"x{n} = {n}" for n in range(3))
     async with bench(Script(text=body, chunk_chars=11, token_ms=120)) as b:
         first = await b.ask("def f():\n    █\n")
