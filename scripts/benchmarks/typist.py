@@ -158,7 +158,7 @@ async def measure(
 
 
 COLUMNS = (
-    ("by Tab %", ("tab",), 0),
+    ("by Tab %", ("tab",), 1),
     ("bound %", ("bound",), 0),
     ("ms p50 / p95", ("p50", "p95"), 0),
     ("keys with visible %", ("visible",), 0),
@@ -241,7 +241,7 @@ def rows() -> list[Row]:
         (
             f"characters got by Tab (the bound set by the errors: {bound:.0f} %)",
             ">= 80 %",
-            cell(mid(" %", "tab")),
+            cell(mid(" %", "tab", digits=1)),
         ),
         ("key -> visible p50 / p95", "<= 40 / <= 250 ms", cell(mid(" ms", "p50", "p95"))),
         ("keys with a suggestion visible before the next", "", cell(mid(" %", "visible"))),
