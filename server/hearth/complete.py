@@ -22,6 +22,7 @@ from hearth.core.notebook import Around
 from hearth.core.scan import CLOSERS
 from hearth.core.syntax import context_at, window_at
 from hearth.core.text import Position, Range, Snapshot
+from hearth.core.trust import Trust
 from hearth.flight import Flight
 from hearth.gateway import Gateway, Target
 from hearth.gather import WINDOW_CHARS_MAX, Spot, spot_at, with_selected
@@ -107,6 +108,8 @@ class Completer:
         self._gateway = gateway
         self._copy = copy
         self._visited = visited
+        self.trust = Trust()
+        self._kind = ""  # of the last suggestion shown
         self._last: tuple[Place, str] | None = None  # the last suggestion shown, and where
         self._taken: tuple[Place, str] | None = None  # the last suggestion accepted, and where
         self._ids = itertools.count(1)
@@ -202,13 +205,21 @@ class Completer:
             return await self._from_workspace(spot, decision.extent, selected, self._gateway.why_no_target("complete"))
         if flight.error:
             return await self._from_workspace(spot, decision.extent, selected, flight.error.message)
-        return self._landed(flight, spot, selected, further)
+        kind = self.trust.kind(snapshot.language, flight.confidence)
+        if not invoked and not flight.shown and flight.candidate and not self.trust.worth_showing(kind):
+            return Outcome((), "none", "suggestions of this kind were hardly ever taken", flight.backend, flight.model)
+        outcome = self._landed(flight, spot, selected, further)
+        if outcome.suggestions and not flight.counted:
+            flight.counted, self._kind = True, kind
+            self.trust.shown(kind)
+        return outcome
 
     def _since_taken(self, now: Place) -> tuple[bool, bool]:
         """(accepted, deleted): whether `now` is right behind the last accepted suggestion, or inside what was
         deleted of it. Accepting shows as the whole of the suggestion standing in the document at once."""
         if self._last and len(self._last[1]) > 1 and self._last[1] in typed_since(self._last[0], now):
             self._taken, self._last = self._last, None
+            self.trust.taken(self._kind)
         if not self._taken:
             return False, False
         place, text = self._taken

@@ -22,6 +22,7 @@ from hearth.core.copying import CopyModel, CopyPrediction, best
 from hearth.core.gate import Extent
 from hearth.core.notebook import Around
 from hearth.core.text import Position, Range, Snapshot
+from hearth.core.trust import Trust
 from hearth.errors import HearthError
 from hearth.gateway import Gateway, Member
 from hearth.gather import Recent, Spot
@@ -37,6 +38,8 @@ SETTLE_S = 0.5
 """An edited document is read again for the copy predictor once it has rested this long."""
 OPEN_DOCUMENT_CHARS_MAX = 2_000_000
 """Larger documents are completed, but not learned from."""
+TRUST = "trust"
+"""Where the prompt store keeps what is known of the user's taste."""
 WARM_LOOK_S = 0.1
 SAVE_AT_END_S = 1.0
 LEARN_LINES_AT_ONCE = 200
@@ -220,6 +223,7 @@ class Engine:
             tasks.create_task(self._read_documents(), name="open documents")
             tasks.create_task(self._idle.run(), name="idle")
             tasks.create_task(self._warm(), name="warm start")
+            tasks.create_task(self._recall(), name="taste")
             if self.index:
                 tasks.create_task(self.index.start(self._folders, self._open_files()), name="index")
 
@@ -239,8 +243,16 @@ class Engine:
         """The name under which prompts of this workspace are kept."""
         return "\n".join(sorted(map(str, self._folders)))
 
+    async def _recall(self) -> None:
+        """What is known of the user's taste from earlier days."""
+        records = await self._shelf.load(TRUST)
+        if records:
+            self._completer.trust = Trust(records[-1])
+
     async def aclose(self) -> None:
         """Give back sockets and child processes."""
+        if record := self._completer.trust.record():
+            self._shelf.put(TRUST, record)
         try:
             async with asyncio.timeout(SAVE_AT_END_S):
                 await self._idle.aclose()

@@ -34,7 +34,7 @@ class Flight:
         lead: str,
         trimmer: LineOrNext,
         events: AsyncGenerator[Delta | Finish],
-        check: Callable[[Candidate], Candidate],
+        check: Callable[[Candidate], tuple[Candidate, float]],
         on_done: Callable[["Flight"], None],
         *,
         head: str,
@@ -52,6 +52,8 @@ class Flight:
         self.answered = False  # a part of it was shown: it goes on until typing disagrees
         self.pieces = 0
         self.started = time.perf_counter()
+        self.confidence = 1.0
+        self.counted = False  # it is part of what is known of the user's taste
         self.shown = False  # some of its lines were: they must stay
         self._trimmer = trimmer
         self._check = check
@@ -175,7 +177,7 @@ class Flight:
                     if not self._fits(self._typed):
                         return  # what was typed so far could have become this text, but it did not
             whole = self._trimmer.finish(reason)
-            self.candidate = whole if self.shown else self._check(whole)
+            self.candidate, self.confidence = (whole, 1.0) if self.shown else self._check(whole)
         except HearthError as error:
             self.error = error
         finally:

@@ -270,14 +270,15 @@ class Pilot:
                 del self.nothing[next(iter(self.nothing))]
 
 
-def _judged(site: Site, candidate: Candidate, spot: Spot) -> Candidate:
-    """The candidate as far as the document parses with it, if its names are not too far-fetched."""
+def _judged(site: Site, candidate: Candidate, spot: Spot) -> tuple[Candidate, float]:
+    """The candidate as far as the document parses with it, if its names are not too far-fetched; and how sure that
+    is, 0 to 1."""
     if not candidate.text:
-        return candidate
+        return candidate, 0.0
     verdict = checked(site, candidate, window_at(spot.wide, spot.wide_at))
     if verdict.ok and verdict.confidence < CONFIDENCE_MIN:
-        return Candidate("", f"too unsure: {verdict.reason}")
-    return Candidate(verdict.text, verdict.reason or candidate.reason)
+        return Candidate("", f"too unsure: {verdict.reason}"), verdict.confidence
+    return Candidate(verdict.text, verdict.reason or candidate.reason), verdict.confidence
 
 
 def inserted(spot: Spot, text: str) -> tuple[Snapshot, Position]:

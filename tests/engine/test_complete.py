@@ -13,6 +13,7 @@ from hearth.complete import Completer, Outcome
 from hearth.core.copying import CopyPrediction
 from hearth.core.gate import Extent
 from hearth.core.text import Position, Range, Snapshot
+from hearth.core.trust import SHOWN_MIN
 from hearth.errors import HearthError
 from hearth.gateway import Gateway, Member
 from hearth.gather import Spot
@@ -326,3 +327,20 @@ async def test_what_the_user_deleted_is_not_suggested_again() -> None:
             assert (await b.ask(marked)).reason == "you deleted this suggestion"
         assert text_of(await b.ask("import os\n\nfir█\n", invoked=True)) == "st = 1"
         assert (await b.ask("import os\n\nfix█\n")).reason != "you deleted this suggestion"
+
+
+async def test_what_is_hardly_ever_taken_is_held_back() -> None:
+    async with bench(Script(text="value\n")) as b:
+        for number in range(SHOWN_MIN):
+            assert text_of(await b.ask(f"x{number} = █\n"))
+        outcome = await b.ask("y = █\n")
+        assert outcome.reason == "suggestions of this kind were hardly ever taken"
+        assert text_of(await b.ask("z = █\n", invoked=True)) == "value"
+
+
+async def test_taking_suggestions_keeps_them_coming() -> None:
+    async with bench(Script(text="value\n")) as b:
+        for number in range(SHOWN_MIN + 5):
+            assert text_of(await b.ask(f"x{number} = █\n")) == "value"
+            if number % 10 == 0:
+                await b.ask(f"x{number} = value█\n")
