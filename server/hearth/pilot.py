@@ -33,7 +33,9 @@ CONTEXT_TOKENS_ASSUMED = 4_096
 """For a server that does not say how much its model takes."""
 EMPTY_PLACES_MAX = 64
 CONFIDENCE_MIN = 0.3
+ONLY_CLOSES = " \t\n)]};,"
 LINES_AT_ONCE_MIN = 2
+LINES_UNKNOWN = 4
 ANSWER_SPAN_S = 1.0
 """A suggestion has as many lines as the server writes in this time. What goes further is asked for once it is shown: a
 slow model would mostly write what is thrown away."""
@@ -219,7 +221,9 @@ class Pilot:
 
     def _lines(self, target: Target, *, speculated: bool) -> int:
         most = self._settings().max_lines
-        lines = self._gateway.pace(target).lines_in(ANSWER_SPAN_S, min(LINES_AT_ONCE_MIN, most), most)
+        pace = self._gateway.pace(target)
+        least = LINES_UNKNOWN if pace.decode_tokens_per_s is None else LINES_AT_ONCE_MIN
+        lines = pace.lines_in(ANSWER_SPAN_S, min(least, most), most)
         return lines if lines == most or not speculated else min(lines, SPECULATED_LINES)
 
     def _tokens_max(self) -> int:
@@ -275,6 +279,8 @@ def _judged(site: Site, candidate: Candidate, spot: Spot) -> tuple[Candidate, fl
     is, 0 to 1."""
     if not candidate.text:
         return candidate, 0.0
+    if not candidate.text.strip(ONLY_CLOSES):
+        return candidate, 1.0  # the trimmer has matched them with what is open, also where the code is half written
     verdict = checked(site, candidate, window_at(spot.wide, spot.wide_at))
     if verdict.ok and verdict.confidence < CONFIDENCE_MIN:
         return Candidate("", f"too unsure: {verdict.reason}"), verdict.confidence

@@ -68,6 +68,7 @@ CASES = [
     ("python", "def f(a, b█):\n", "=1):\n    pass", "=1"),
     ("python", "x = foo(bar█)\n", "(1))\n", "(1)"),
     # Braces
+    ("python", 'text."""\n\ndef f():\n    """Doc."""\n    call(\n        a\n    █\n', ")\nnext()\n", ")"),
     ("javascript", "function add█\n", "(a, b) {\n  return a + b;\n}\n\nadd(1, 2);\n", "(a, b) {\n  return a + b;\n}"),
     ("javascript", "const x = █\n", "1;\nconst y = 2;\n", "1;"),
     ("javascript", "function f() {\n  █\n}\n", "const a = 1;\n  return a;\n}\n", "const a = 1;\n  return a;"),

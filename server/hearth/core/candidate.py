@@ -441,7 +441,13 @@ class Trimmer:
         """The brackets that are open at the cursor, as far as the lines above show, and that nothing after it on its
         line closes."""
         if self._outer is None:
-            outer = scanned("\n".join(self._site.above) + "\n" + self._site.line_before, self._traits).stack
+            text = "\n".join(self._site.above) + "\n" + self._site.line_before
+            scanner = scanned(text, self._traits)
+            if scanner.quote in self._traits.multiline_quotes and not self._site.quote:
+                # The lines above begin inside a string, so that outside and inside were taken for each other.
+                scanner = Scanner(self._traits, quote=scanner.quote)
+                scanner.feed(text)
+            outer = scanner.stack
             for char in self._site.line_after:
                 if outer and CLOSERS.get(char) == outer[-1]:
                     outer.pop()
