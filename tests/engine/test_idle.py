@@ -116,6 +116,7 @@ async def test_what_the_engine_has_read_outlives_it(tmp_path: Path) -> None:
     async with engine_with(tmp_path, backend) as engine:
         await ask(engine, document(tmp_path, text))
         cold = engine.gateway.totals.prefilled
+        await until(lambda: list((tmp_path / "data" / "slots").rglob("*.seal")))  # saved at rest
     assert cold > 500
     async with engine_with(tmp_path, backend) as engine:
         await until(lambda: engine.resident)
