@@ -16,7 +16,7 @@ from hearth.core.background import EMPTY, Background
 from hearth.core.candidate import Candidate, Site
 from hearth.core.check import checked
 from hearth.core.gate import Gate
-from hearth.core.nextline import LineOrNext
+from hearth.core.nextline import LineOrNext, complete_line
 from hearth.core.prompt import CHARS_PER_TOKEN_MIN, TAIL_CHARS_MAX, Anchor, anchor_at, lf, rendered, tail_of
 from hearth.core.syntax import window_at
 from hearth.core.text import Position, Snapshot, split_lines, utf16_length
@@ -201,7 +201,8 @@ class Pilot:
             below=there.below,
             extent=decision.extent,
             quote=decision.quote,
-            max_lines=self._lines(target, speculated=bool(lead)),
+            # Where the cursor's own line goes on below, what is left of it here counts as a line too.
+            max_lines=self._lines(target, speculated=bool(lead)) + _goes_on(there),
             leaks=target.dialect.tokens,
         )
         request = Generate(self._rendered(anchor, there), self._tokens_max(), target.dialect.stops)
@@ -272,6 +273,12 @@ class Pilot:
             self.nothing[place] = candidate.reason
             if len(self.nothing) > EMPTY_PLACES_MAX:
                 del self.nothing[next(iter(self.nothing))]
+
+
+def _goes_on(spot: Spot) -> bool:
+    return bool(spot.line_before.strip()) and not complete_line(
+        spot.line_before, spot.line_after, spot.snapshot.language
+    )
 
 
 def _judged(site: Site, candidate: Candidate, spot: Spot) -> tuple[Candidate, float]:

@@ -122,7 +122,7 @@ def test_one_tab_after_another_writes_on(open_workbench: Open, tmp_path: Path):
     page = bench.page
     page("focus")
     page("type", text="fir")
-    for shown in ("st = 1", "second = first + 1", "return second"):
+    for shown in ("st = 1", "second = first + 1", "def third():", "return second"):
         page("waitGhost", text=shown)
         page.shot(f"tab-{shown.split()[0]}")
         page("press", key="Tab")
@@ -158,7 +158,7 @@ def test_without_a_model_suggestions_come_from_the_workspace(open_workbench: Ope
     files = {"main.py": opening} | {f"{name}.py": module.format(name) for name in ("orders", "customers", "invoices")}
     # A model server that is down, instead of none: whatever runs on this machine is left alone.
     bench = open_workbench(files, toml=scripted(tmp_path, index=True, state="down"), user_settings=PLAIN)
-    bench.ready("Hearth")
+    bench.ready("from your files")
     page = bench.page
     page("focus")
     page("type", text="logger = ")
