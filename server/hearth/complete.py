@@ -36,6 +36,7 @@ FIRST_LINES_AFTER_S = 0.12
 """From so long after its start a generation is shown as far as its lines are sure; the rest is remembered when it
 comes."""
 PROBING_WAIT_S = 0.3
+SPECULATE_AFTER_S = 0.005
 SERVERS_TRIED_MAX = 2
 TRACE_MAX = 30
 NEXT_LINE_READY = "the line is complete; what follows is ready for when you go on"
@@ -325,8 +326,14 @@ class Completer:
         else:
             self._last = (spot.place, text)
             if outcome.source != "workspace":
-                self.pilot.speculate(spot, text)
+                # Not before the answer is on its way: preparing the next one must not delay this one.
+                asyncio.get_running_loop().call_later(SPECULATE_AFTER_S, self._speculate, spot, text)
         return replace(outcome, suggestions=(self._suggestion(spot, where, insert),))
+
+    def _speculate(self, spot: Spot, text: str) -> None:
+        """Unless another suggestion was shown meanwhile, or this one was taken."""
+        if self._last == (spot.place, text):
+            self.pilot.speculate(spot, text)
 
     def _with_alternatives(
         self, outcome: Outcome, spot: Spot, others: list[str], selected: tuple[Range, str] | None

@@ -270,6 +270,7 @@ PROGRAM = "import os\n\nfirst = 1\nsecond = 2\nthird = 3\n"
 
 async def until_idle(b: Bench) -> None:
     """Until the generation on its way, a speculation mostly, has ended."""
+    await asyncio.sleep(0.03)  # it begins when the answer is on its way
     assert b.completer.pilot.flight
     await b.completer.pilot.flight.ended(5)
 
@@ -298,8 +299,9 @@ async def test_a_speculation_that_is_still_being_written_is_joined() -> None:
 
 
 async def test_a_rejected_suggestion_ends_its_speculation() -> None:
-    async with bench(Script(rules=(Rule(ends_with="fir", text="st = 1\n"),), text="\nnext = 2", token_ms=30)) as b:
+    async with bench(Script(rules=(Rule(ends_with="fir", text="st = 1\n"),), text="\nnext = 2", token_ms=200)) as b:
         await b.ask("fir█\n")
+        await asyncio.sleep(0.03)
         speculation = b.completer.pilot.flight
         assert speculation
         assert speculation.lead == "st = 1"
