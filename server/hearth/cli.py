@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth import __version__
+from hearth.core.grammars import language_of
 from hearth.core.text import Position, Snapshot
 from hearth.engine import Notice, Outcome, open_engine
 from hearth.lsp.server import serve
@@ -19,15 +20,6 @@ EXIT_CODES = {"done": 0, "failed": 1, "usage": 2, "refused": 3, "interrupted": 1
 FILE_BYTES_MAX = 50_000_000
 SETTLE_S = 5.0
 """How long a command waits for servers to be probed and the workspace to be read."""
-
-LANGUAGES = {
-    ".py": "python", ".pyi": "python", ".js": "javascript", ".mjs": "javascript", ".cjs": "javascript",
-    ".jsx": "javascriptreact", ".ts": "typescript", ".mts": "typescript", ".tsx": "typescriptreact", ".go": "go",
-    ".rs": "rust", ".java": "java", ".c": "c", ".h": "c", ".cc": "cpp", ".cpp": "cpp", ".hpp": "cpp", ".cs": "csharp",
-    ".rb": "ruby", ".php": "php", ".dart": "dart", ".sh": "shellscript", ".bash": "shellscript", ".html": "html",
-    ".css": "css", ".scss": "scss", ".json": "json", ".yaml": "yaml", ".yml": "yaml", ".md": "markdown",
-    ".lua": "lua", ".kt": "kotlin", ".swift": "swift", ".sql": "sql", ".toml": "toml", ".vue": "vue",
-}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,7 +82,7 @@ def _complete(options: argparse.Namespace) -> int:
         _note("LINE and COLUMN count from 0.")
         return EXIT_CODES["usage"]
     path: Path = options.file.absolute()
-    snapshot = Snapshot.of(text, uri=path.as_uri(), language=LANGUAGES.get(path.suffix.lower(), "plaintext"))
+    snapshot = Snapshot.of(text, uri=path.as_uri(), language=language_of(path.name))
     outcome = asyncio.run(_completed(_settings(), snapshot, Position(options.line, options.column)))
     suggestion = outcome.suggestions[0].text if outcome.suggestions else ""
     if options.json:

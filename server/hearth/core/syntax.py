@@ -1,24 +1,24 @@
 """What tree-sitter says about the code around the cursor: where the cursor is, where a statement ends, what is broken.
 
 Never a whole document: a `Window` holds the headers of the enclosing blocks, the lines around the cursor and the lines
-that close those blocks, so that it parses like the document does and costs the same in files of any length. Grammars
-are loaded one by one, at the first use. Where there is none, or a document is longer than LINES_PARSED_MAX, `window_at`
-gives None and the caller goes by the scanner alone.
+that close those blocks, so that it parses like the document does and costs the same in files of any length. Where there
+is no grammar, or a document is longer than LINES_PARSED_MAX, `window_at` gives None and the caller goes by the scanner
+alone.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import import_module
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
+from hearth.core.grammars import GRAMMARS, grammar_for
+from hearth.core.grammars import parser as parser_of
 from hearth.core.scan import BLOCK_COMMENTS, CLOSERS, Scanner, indent_width, scanned, traits_of
 from hearth.core.text import Position, Snapshot
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser, Tree
+    from tree_sitter import Node, Tree
 
 LINES_PARSED_MAX = 8_000
 LINES_BEFORE = 80
@@ -34,30 +34,8 @@ NODES_VISITED_MAX = 2_000
 ERRORS_MAX = 3
 """More of them around the cursor, and the tree is a guess."""
 
-_GRAMMARS: dict[str, tuple[str, str]] = {
-    "c": ("tree_sitter_c", "language"),
-    "cpp": ("tree_sitter_cpp", "language"),
-    "csharp": ("tree_sitter_c_sharp", "language"),
-    "css": ("tree_sitter_css", "language"),
-    "dart": ("tree_sitter_dart", "language"),
-    "go": ("tree_sitter_go", "language"),
-    "html": ("tree_sitter_html", "language"),
-    "java": ("tree_sitter_java", "language"),
-    "javascript": ("tree_sitter_javascript", "language"),
-    "javascriptreact": ("tree_sitter_javascript", "language"),
-    "json": ("tree_sitter_json", "language"),
-    "jsonc": ("tree_sitter_json", "language"),
-    "php": ("tree_sitter_php", "language_php"),
-    "python": ("tree_sitter_python", "language"),
-    "ruby": ("tree_sitter_ruby", "language"),
-    "rust": ("tree_sitter_rust", "language"),
-    "shellscript": ("tree_sitter_bash", "language"),
-    "typescript": ("tree_sitter_typescript", "language_typescript"),
-    "typescriptreact": ("tree_sitter_typescript", "language_tsx"),
-    "yaml": ("tree_sitter_yaml", "language"),
-}
-LANGUAGES = frozenset(_GRAMMARS)
-_PHP_ONLY = ("tree_sitter_php", "language_php_only")
+LANGUAGES = frozenset(GRAMMARS) - {"markdown"}
+"""Where the tree is of use to completion."""
 
 Inside = Literal["code", "comment", "string"]
 _ARGUMENTS = frozenset(
@@ -127,7 +105,7 @@ class Context:
 def window_at(snapshot: Snapshot, position: Position) -> Window | None:
     """The window around a position; None where parsing does not pay (no grammar, a very long document or lines)."""
     lines = snapshot.lines
-    if snapshot.language not in _GRAMMARS or len(lines) > LINES_PARSED_MAX:
+    if snapshot.language not in LANGUAGES or len(lines) > LINES_PARSED_MAX:
         return None
     position = snapshot.clamp(position)
     number, column = position.line, snapshot.column_at(position)
@@ -179,12 +157,10 @@ def inside_of(scanner: Scanner) -> Inside:
 
 def parsed(language: str, text: str) -> "Tree | None":
     """The tree of a text, None where there is no grammar or the text is too long."""
-    grammar = _GRAMMARS.get(language)
+    grammar = grammar_for(language, text) if language in LANGUAGES else None
     if grammar is None or len(text) > WINDOW_CHARS_PARSED_MAX:
         return None
-    if language == "php" and "<?" not in text:
-        grammar = _PHP_ONLY
-    parser = _parser(*grammar)
+    parser = parser_of(*grammar)
     if parser is None:
         return None
     source, steps = _bytes(text), count()
@@ -282,17 +258,6 @@ def _ending(node: "Node") -> str:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "replace")
-
-
-@lru_cache(maxsize=len(_GRAMMARS) + 1)
-def _parser(module: str, function: str) -> "Parser | None":
-    """Loaded when a document first needs it: grammars cost memory, and most people use three of them."""
-    try:
-        library = import_module("tree_sitter")
-        grammar = import_module(module)
-        return library.Parser(library.Language(getattr(grammar, function)()))
-    except (ImportError, AttributeError, ValueError):
-        return None  # a wheel that is missing or of another version: the scanner does alone
 
 
 def _depth(line: str) -> int:
