@@ -27,7 +27,7 @@ from hearth.errors import HearthError
 from hearth.gateway import Gateway, Member
 from hearth.gather import Recent, Spot
 from hearth.idle import Idle
-from hearth.index.client import IndexClient
+from hearth.index.copy_client import CopyClient
 from hearth.settings import Settings
 from hearth.store import Memory
 from hearth.store_disk import Shelf
@@ -69,7 +69,7 @@ class Engine:
         self._learned: set[str] = set()
         self._rest = asyncio.Event()
         self._copies = CopyModel()
-        self.index = IndexClient(self._index_gone) if settings.index.enabled else None
+        self.copies = CopyClient(self._index_gone) if settings.index.enabled else None
         self._finder = Finder(settings, states_dir=data_dir / "slots")
         self.gateway = Gateway(self._find, settings.privacy.own_hosts, self._tell)
         self._shelf = Shelf(data_dir / "prompts", self._tell)
@@ -122,8 +122,8 @@ class Engine:
 
     def saved(self, uri: str) -> None:
         """A document was written to disk."""
-        if self.index and (path := path_of(uri)):
-            self.index.saved(path)
+        if self.copies and (path := path_of(uri)):
+            self.copies.saved(path)
 
     def closed(self, uri: str) -> None:
         """A document was closed."""
@@ -145,8 +145,8 @@ class Engine:
     def set_folders(self, folders: Sequence[Path]) -> None:
         """The workspace's folders changed."""
         self._folders = [folder.absolute() for folder in folders]
-        if self.index:
-            self.index.set_folders(self._folders, self._open_files())
+        if self.copies:
+            self.copies.set_folders(self._folders, self._open_files())
 
     def configure_completion(self, *, enabled: bool | None = None, languages_off: Sequence[str] | None = None) -> None:
         """The only settings an editor may change while running."""
@@ -184,7 +184,7 @@ class Engine:
                 "why": "" if target else self.gateway.why_no_target("complete"),
             },
             "backends": [asdict(probe) for probe in self.gateway.probes()],
-            "index": await self.index.status() if self.index else {"state": "off"},
+            "index": await self.copies.status() if self.copies else {"state": "off"},
             "cache": {"suggestions": len(self._memory), "problem": self._shelf.problem},
             "ledger": {"entries": 0, "note": "this version contacts no host but this machine and those you declared"},
             "disk": self._disk(),
@@ -224,8 +224,8 @@ class Engine:
             tasks.create_task(self._idle.run(), name="idle")
             tasks.create_task(self._warm(), name="warm start")
             tasks.create_task(self._recall(), name="taste")
-            if self.index:
-                tasks.create_task(self.index.start(self._folders, self._open_files()), name="index")
+            if self.copies:
+                tasks.create_task(self.copies.start(self._folders, self._open_files()), name="copies")
 
     async def _warm(self) -> None:
         """As soon as a server is ready, which takes a model's loading time: bring back what it kept."""
@@ -263,8 +263,8 @@ class Engine:
         await self._completer.aclose()
         await self._shelf.aclose()
         await self.gateway.aclose()
-        if self.index:
-            await self.index.aclose()
+        if self.copies:
+            await self.copies.aclose()
 
     async def _find(self) -> Sequence[Member]:
         return [Member(backend, roles) for backend, roles in await self._finder()]
@@ -279,8 +279,8 @@ class Engine:
         before, after = snapshot.lines[:number], snapshot.lines[number + 1 :]
         args = (before, spot.line_before, spot.line_after, after, path, snapshot.language)
         found = [self._copies.predict(*args)]
-        if self.index:
-            found.append(await self.index.predict(*args))
+        if self.copies:
+            found.append(await self.copies.predict(*args))
         return best(found)
 
     async def _read_documents(self) -> None:
@@ -315,7 +315,7 @@ class Engine:
         return "", path.name if path else ""
 
     def _index_state(self) -> str:
-        return str(self.index.progress.get("state", "")) if self.index else "off"
+        return str(self.copies.progress.get("state", "")) if self.copies else "off"
 
     def _open_files(self) -> list[Path]:
         return [path for uri in self._open if (path := path_of(uri))]

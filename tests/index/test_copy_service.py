@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from hearth import worker
-from hearth.index import client, service
-from hearth.index.client import IndexClient
-from hearth.index.service import Indexer
+from hearth.index import copy_client as client
+from hearth.index import copy_service as service
+from hearth.index.copy_client import CopyClient
+from hearth.index.copy_service import CopyIndexer
 
 WAIT_S = 60.0
 BEFORE = ["import json", "", "def load(path):", "    with open(path) as stream:"]
@@ -28,7 +29,7 @@ def plant(root: Path, files: dict[str, str]) -> None:
         (root / name).write_text(text)
 
 
-def finish(indexer: Indexer) -> int:
+def finish(indexer: CopyIndexer) -> int:
     steps = 0
     while indexer.busy:
         indexer.step()
@@ -36,7 +37,7 @@ def finish(indexer: Indexer) -> int:
     return steps
 
 
-def ask(indexer: Indexer, path: str = "/elsewhere/now.py") -> str | None:
+def ask(indexer: CopyIndexer, path: str = "/elsewhere/now.py") -> str | None:
     message = {
         "do": "predict",
         "before": BEFORE,
@@ -48,14 +49,14 @@ def ask(indexer: Indexer, path: str = "/elsewhere/now.py") -> str | None:
     return indexer.handle(message).get("text")
 
 
-def indexed(root: Path, opened: tuple[Path, ...] = ()) -> Indexer:
-    indexer = Indexer()
+def indexed(root: Path, opened: tuple[Path, ...] = ()) -> CopyIndexer:
+    indexer = CopyIndexer()
     indexer.handle({"do": "folders", "folders": [str(root)], "open": [str(p) for p in opened]})
     finish(indexer)
     return indexer
 
 
-def names(indexer: Indexer, root: Path) -> set[str]:
+def names(indexer: CopyIndexer, root: Path) -> set[str]:
     return {os.path.relpath(p, root) for p in indexer.model.paths}
 
 
@@ -95,7 +96,7 @@ def test_canaries_are_never_held(tmp_path: Path) -> None:
 
 def test_open_files_come_first(tmp_path: Path) -> None:
     plant(tmp_path, {f"{n:03}.py": "x = 1\n" for n in range(50)} | {"z/deep/open.py": FILE})
-    indexer = Indexer()
+    indexer = CopyIndexer()
     opened = tmp_path / "z/deep/open.py"
     indexer.handle({"do": "folders", "folders": [str(tmp_path)], "open": [str(opened)]})
     while not indexer.model.files:
@@ -142,7 +143,7 @@ def test_other_folders_are_forgotten(tmp_path: Path) -> None:
 def test_a_long_file_is_read_in_portions(tmp_path: Path) -> None:
     lines = [f"value_{n} = {n}" for n in range(5 * service.SLICE_LINES)]
     plant(tmp_path, {"long.py": "\n".join(lines)})
-    indexer = Indexer()
+    indexer = CopyIndexer()
     indexer.handle({"do": "folders", "folders": [str(tmp_path)], "open": []})
     grown: list[int] = []
     while indexer.busy:
@@ -155,7 +156,7 @@ def test_a_long_file_is_read_in_portions(tmp_path: Path) -> None:
 
 def test_files_that_vanish_or_turn_into_something_else_while_read(tmp_path: Path) -> None:
     plant(tmp_path, {f"{n}.py": FILE for n in range(6)})
-    indexer = Indexer()
+    indexer = CopyIndexer()
     indexer.handle({"do": "folders", "folders": [str(tmp_path)], "open": []})
     while indexer.busy:
         indexer.step()
@@ -187,16 +188,16 @@ def test_prose_leaves_room_for_code(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 )  # fmt: skip
 def test_messages_that_do_not_fit(message: dict[str, Any]) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
-        Indexer().handle(message)
+        CopyIndexer().handle(message)
 
 
 # ---------------------------------------------------------------------------------------------- the real process
 
 
 @asynccontextmanager
-async def serving(*folders: Path, gone: list[str] | None = None) -> AsyncIterator[IndexClient]:
+async def serving(*folders: Path, gone: list[str] | None = None) -> AsyncIterator[CopyClient]:
     told: list[str] = [] if gone is None else gone
-    one = IndexClient(lambda message, _remedy: told.append(message))
+    one = CopyClient(lambda message, _remedy: told.append(message))
     try:
         await one.start(folders)
         yield one
@@ -210,7 +211,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def text_of(one: IndexClient) -> str | None:
+async def text_of(one: CopyClient) -> str | None:
     found = await one.predict(BEFORE, "        ", "", [], "/elsewhere/now.py", deadline_s=WAIT_S)
     return found.text if found else None
 

@@ -1,4 +1,6 @@
-"""The index process: reads the workspace in the background and predicts from it. `python -I -m hearth.index.service`
+"""The copy predictor's process: reads the workspace in the background and predicts from it, where no model answers.
+
+Run as `python -I -m hearth.index.copy_service`.
 
 Messages (see `hearth.worker` for the wire). From the parent:
     {"do": "folders", "folders": [path], "open": [path]}   walk these folders afresh, the open files first; no answer
@@ -9,7 +11,7 @@ Messages (see `hearth.worker` for the wire). From the parent:
 To the parent: {"ready": true} first; then {"progress": <status>} every PROGRESS_FILES files, and when a walk is done.
 
 Work is done in slices of a few milliseconds between which messages are answered. Nothing in the workspace is run,
-imported or unpickled, and nothing is written: the index lives in memory and is built again on the next start.
+imported or unpickled, and nothing is written: what is known lives in memory and is built again on the next start.
 """
 
 import gc
@@ -42,7 +44,7 @@ PROSE_ENDINGS = (".txt", ".md", ".rst", ".adoc", ".json", ".xml", ".html", ".htm
 Message = dict[str, Any]
 
 
-class Indexer:
+class CopyIndexer:
     """What the process knows, apart from its pipes. `step` does one slice of the background work."""
 
     def __init__(self) -> None:
@@ -215,7 +217,7 @@ def main() -> None:
     sys.setswitchinterval(GIL_SWITCH_S)
     child = Child(niceness=NICENESS)
     child.send({"ready": True})
-    indexer = Indexer()
+    indexer = CopyIndexer()
     reported = 0
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The serving side's handle on the index process. Whatever happens to it, the answer is silence, not an error."""
+"""The serving side's handle on the copy predictor's process. Whatever happens to it, the answer is silence."""
 
 import os
 import time
@@ -16,11 +16,11 @@ LATE_IN_A_ROW_MAX = 5
 LATE_PAUSE_S = 5.0
 LINE_CHARS_SENT_MAX = 2_000
 
-GONE = "The project index stopped: suggestions no longer draw on files that are not open."
+GONE = "The copy predictor stopped: suggestions no longer draw on files that are not open."
 GONE_REMEDY = "Restart Hearth; if it happens again, `hearth doctor` says more."
 
 
-class IndexClient:
+class CopyClient:
     """`on_gone(message, remedy)` is called once, when the process cannot be kept running."""
 
     def __init__(self, on_gone: Callable[[str, str], None] = lambda _message, _remedy: None) -> None:
@@ -32,8 +32,8 @@ class IndexClient:
         self._paused_until = 0.0
         self._progress: dict[str, Any] = {}
         self._worker = Worker(
-            "index",
-            python_argv("hearth.index.service"),
+            "copies",
+            python_argv("hearth.index.copy_service"),
             on_exit=self._exited,
             on_announce=self._announced,
             on_message=self._said,
@@ -41,7 +41,7 @@ class IndexClient:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the index process, None while there is none."""
+        """Process id of the copy predictor's process, None while there is none."""
         return self._worker.pid
 
     @property
@@ -109,7 +109,7 @@ class IndexClient:
         )
 
     async def status(self) -> dict[str, Any]:
-        """Counts of the process (see index.service) and `restarts`; {"state": "off"} if it does not answer."""
+        """Counts of the process (see index.copy_service) and `restarts`; {"state": "off"} if it does not answer."""
         try:
             counts = await self._worker.request({"do": "status"}, STATUS_DEADLINE_S)
         except WorkerError as error:
