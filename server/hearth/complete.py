@@ -39,6 +39,7 @@ PROBING_WAIT_S = 0.3
 SPECULATE_AFTER_S = 0.005
 SERVERS_TRIED_MAX = 2
 TRACE_MAX = 30
+SEVERAL_CURSORS = "there are several cursors"
 NEXT_LINE_READY = "the line is complete; what follows is ready for when you go on"
 
 Source = Literal["model", "memory", "workspace", "none"]
@@ -123,12 +124,16 @@ class Completer:
         invoked: bool,
         selected: tuple[Range, str] | None,
         around: Around | None = None,
+        cursors: int = 1,
     ) -> Outcome:
         """See `Engine.complete`."""
         started = time.perf_counter()
         self.counts.requests += 1
         try:
-            outcome = await self._complete(snapshot, position, invoked, selected, around, started)
+            if cursors > 1 and not invoked:
+                outcome = Outcome((), "none", SEVERAL_CURSORS)
+            else:
+                outcome = await self._complete(snapshot, position, invoked, selected, around, started)
         except asyncio.CancelledError:
             self.counts.cancelled += 1
             raise

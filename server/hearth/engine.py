@@ -91,15 +91,24 @@ class Engine:
         invoked: bool = False,
         selected: tuple[Range, str] | None = None,
         around: Around | None = None,
+        cursors: int = 1,
     ) -> Outcome:
         """Suggest what comes at `position`. Never raises but CancelledError, which stops the model's work.
 
         `invoked`: the user asked for it by a key, so gates of taste do not apply. `selected`: the suggest widget's
         highlighted item (its range and text): a suggestion must begin with it. `around`: the notebook's other cells,
-        if the document is a cell.
+        if the document is a cell. `cursors`: how many there are; `position` is the first one's.
         """
         self._idle.touched(snapshot, position, around)
-        return await self._completer.complete(snapshot, position, invoked=invoked, selected=selected, around=around)
+        return await self._completer.complete(
+            snapshot, position, invoked=invoked, selected=selected, around=around, cursors=cursors
+        )
+
+    def focused(self, snapshot: Snapshot, position: Position, around: Around | None = None) -> None:
+        """The user looks at a document, with the cursor at `position`: it is read ahead, where completion is on."""
+        settings = self._completer.settings
+        if settings.enabled and snapshot.language not in settings.languages_off:
+            self._idle.focused(snapshot, position, around)
 
     def opened(self, snapshot: Snapshot) -> None:
         """A document was opened."""
@@ -232,6 +241,7 @@ class Engine:
         while not self.gateway.target("complete"):
             await asyncio.sleep(WARM_LOOK_S)
         await self._idle.warm()
+        self._idle.resume()
 
     @property
     def resident(self) -> bool:

@@ -2,7 +2,8 @@
 
 After IDLE_S of rest: the prompt's background (snippets of other files) is renewed where that is worth its price, a long
 tail is frozen into a new anchor, the server is made to read what is not in its cache yet, and it keeps what it has read
-for the next start. When a server comes up, what it kept is brought back. A key ends all of it.
+for the next start. When a server comes up, what it kept is brought back. Where the user turns to, a first, short prompt
+is read FOCUS_S later. A key ends all of it.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from hearth.pilot import CONTEXT_TOKENS_ASSUMED, Pilot
 from hearth.store import worth_keeping
 
 IDLE_S = 3.0
+FOCUS_S = 0.3
+"""Who goes through the open files looks at each for less."""
 SAVE_EVERY_S = 60.0
 GUESS_CHARS_MAX = 1_000_000
 
@@ -44,6 +47,8 @@ class Idle:
         self._workspace = workspace
         self._place: _Place | None = None
         self._touched = asyncio.Event()
+        self._turned = False  # the user went there, and has not typed yet
+        self._warming = asyncio.Lock()
         self._warmed: set[str] = set()  # backends whose saved state was asked for
         self._saved_at = 0.0
         self._saved_head = ""
@@ -57,7 +62,18 @@ class Idle:
             position = known.position if known and same else self._guess(snapshot)
             around = known.around if known and same else None
         self._place = _Place(snapshot, position, around) if position else None
+        self._turned = False
         self._touched.set()
+
+    def focused(self, snapshot: Snapshot, position: Position, around: Around | None) -> None:
+        """The user turned to this place, and has not typed there yet: the sooner it is read, the better."""
+        self.touched(snapshot, position, around)
+        self._turned = True
+
+    def resume(self) -> None:
+        """A server is ready, which was not when the user came to this place: rest begins anew."""
+        if self._place:
+            self._touched.set()
 
     def _guess(self, snapshot: Snapshot) -> Position | None:
         """Where the user goes on in a document that was opened again: where its frozen prompt stands. Of a document
@@ -74,14 +90,25 @@ class Idle:
         while True:
             await self._touched.wait()
             self._touched.clear()
-            try:
-                async with asyncio.timeout(IDLE_S):
-                    await self._touched.wait()
-            except TimeoutError:
+            if self._turned and await self._quiet(FOCUS_S):
+                await self._rested(whole=False)
+            if await self._quiet(IDLE_S):
                 await self._rested()
+
+    async def _quiet(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._touched.wait()
+        except TimeoutError:
+            return True
+        return False
 
     async def warm(self) -> None:
         """Bring back what a server kept from the last time, once per server. Called while nothing was asked yet."""
+        async with self._warming:
+            await self._warm()
+
+    async def _warm(self) -> None:
         target = self._gateway.target("complete")
         if target is None or target.backend.name in self._warmed:
             return
@@ -100,12 +127,12 @@ class Idle:
         """Keep what the server has read, for the next start."""
         await self._save(force=True)
 
-    async def _rested(self) -> None:
+    async def _rested(self, *, whole: bool = True) -> None:
         target, place = self._gateway.target("complete"), self._place
         if target is None or place is None:
             return
         await self.warm()
-        work = asyncio.create_task(self._prepare(target, place), name="read ahead")
+        work = asyncio.create_task(self._prepare(target, place, whole), name="read ahead")
         interrupted = asyncio.create_task(self._touched.wait())
         try:
             await asyncio.wait({work, interrupted}, return_when=asyncio.FIRST_COMPLETED)
@@ -115,11 +142,13 @@ class Idle:
                 task.cancel()
             await asyncio.gather(work, interrupted, return_exceptions=True)
 
-    async def _prepare(self, target: Target, place: _Place) -> None:
+    async def _prepare(self, target: Target, place: _Place, whole: bool) -> None:
+        """`whole`: all that the prompt may hold. Else no more than a request would make the user wait for."""
         spot = spot_at(place.snapshot, place.position, place.around)
-        background = await self._renewed(target, place)
-        await self._pilot.read_ahead(spot, target, background)
-        await self._save()
+        background = await self._renewed(target, place) if whole else self._pilot.background
+        await self._pilot.read_ahead(spot, target, background, whole=whole)
+        if whole:
+            await self._save()
 
     async def _renewed(self, target: Target, place: _Place) -> Background:
         rate = self._gateway.pace(target).prefill_tokens_per_s

@@ -147,9 +147,10 @@ class Pilot:
         """Take over the frozen prompts of the last start, one of which the server has read again."""
         self.anchors, self.background, self.resident = dict(anchors), background, resident
 
-    async def read_ahead(self, spot: Spot, target: Target, background: Background) -> None:
+    async def read_ahead(self, spot: Spot, target: Target, background: Background, *, whole: bool = True) -> None:
         """While nothing is typed: freeze a prompt for `spot` with this background, and have the server read it.
 
+        Unless `whole` it is as short as a first request's, which may come before it is read.
         Cancelling this does not end the reading: the next request does, if its prompt is another one.
         """
         if self.flight:
@@ -165,9 +166,10 @@ class Pilot:
             self.anchors.clear()  # it stands before every file's own text
         uri = spot.snapshot.uri
         known = self.anchors.get(uri)
-        if known and (uri in self._short or len(tail_of(known, spot.wide, spot.wide_at) or "") > TAIL_IDLE_CHARS):
+        long = known and len(tail_of(known, spot.wide, spot.wide_at) or "") > TAIL_IDLE_CHARS
+        if known and whole and (uri in self._short or long):
             del self.anchors[uri]
-        anchor = self._anchor(spot, target, whole=True)
+        anchor = self._anchor(spot, target, whole=whole)
         if self.resident == (uri, anchor.head):
             return
         self._reading_head = anchor.head

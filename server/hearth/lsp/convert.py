@@ -48,6 +48,7 @@ class CompletionAsk:
     position: Position
     invoked: bool
     selected: tuple[Range, str] | None
+    cursors: int
 
 
 def table(value: object, where: str = "params") -> Mapping[str, Any]:
@@ -149,7 +150,16 @@ def completion_ask(params: object) -> CompletionAsk:
         position=position(fields.get("position")),
         invoked=context.get("triggerKind") == types.InlineCompletionTriggerKind.Invoked.value,
         selected=selected,
+        cursors=integer(fields.get("cursors", 1), "cursors"),
     )
+
+
+def focus(params: object) -> tuple[str, Position] | None:
+    """URI and cursor of `hearth/focus`, which has the shape of a command's argument; None where no text is edited."""
+    fields = table(params)
+    if "uri" not in fields:
+        return None
+    return string(fields["uri"], "uri"), span(fields.get("selection"), "selection").end
 
 
 def command(params: object) -> tuple[str, Sequence[Any]]:

@@ -41,6 +41,8 @@ ACCEPTED = "hearth.completionAccepted"
 TRUST_NOTIFICATION = "hearth/didGrantTrust"
 # A server hears nothing of what others say about a document, so a client that wants it used passes it on.
 DIAGNOSTICS_NOTIFICATION = "hearth/diagnostics"
+# At opening a file the protocol does not tell where the cursor is.
+FOCUS_NOTIFICATION = "hearth/focus"
 STATUS_REQUEST = "hearth/status"
 # Notifications that, if one is lost, leave a document in doubt; "" is one of which nothing could be read.
 CARRY_TEXT = (
@@ -268,6 +270,7 @@ async def inline_completion(ls: HearthServer, params: object) -> types.InlineCom
         invoked=ask.invoked,
         selected=ask.selected,
         around=session.notebooks.around(ask.uri),
+        cursors=ask.cursors,
     )
     if session.version(ask.uri) != snapshot.version:
         # The request carries no version: an answer for an older text would be drawn into the newer one.
@@ -296,6 +299,11 @@ async def did_diagnose(ls: HearthServer, params: object) -> None:
     uri, found = convert.diagnostics(params)
     if ls.session.engine is not None:
         ls.session.engine.diagnosed(uri, found)
+
+
+async def did_focus(ls: HearthServer, params: object) -> None:
+    if found := convert.focus(params):
+        ls.session.focus(*found)
 
 
 async def page_content(ls: HearthServer, params: object) -> types.TextDocumentContentResult:
@@ -370,6 +378,7 @@ FEATURES = {
     STATUS_REQUEST: status,
     TRUST_NOTIFICATION: did_grant_trust,
     DIAGNOSTICS_NOTIFICATION: did_diagnose,
+    FOCUS_NOTIFICATION: did_focus,
 }
 COMMANDS = {
     "hearth.status": command_status,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from hearth.core.text import Document, Edit, Snapshot
+from hearth.core.text import Document, Edit, Position, Snapshot
 from hearth.engine import Engine, Notice
 from hearth.lsp.messages import say
 from hearth.lsp.notebooks import Changed, Notebooks, Opened
@@ -55,6 +55,7 @@ class Session:
     notebooks: Notebooks = field(init=False)
     _held: dict[str, Held] = field(default_factory=lambda: dict[str, Held]())
     _chars: int = 0
+    _focus: tuple[str, Position] | None = None
     _refused: deque[tuple[str, Refusal]] = field(default_factory=lambda: deque(maxlen=REFUSALS_KEPT))
     _shown: set[tuple[str, str]] = field(default_factory=lambda: set[tuple[str, str]]())
 
@@ -68,12 +69,21 @@ class Session:
         self.engine = engine
         for held in self._held.values():
             self._tell_opened(held)
+        if self._focus:
+            self.focus(*self._focus)
 
     def open(self, uri: str, language: str, version: int, text: str) -> None:
         """A document was opened, or opened again with its full text."""
         if uri in self._held:
             self.close(uri)
         self._start(uri, language, version, text)
+
+    def focus(self, uri: str, position: Position) -> None:
+        """The user looks at a document; one that is not ours is none of our business."""
+        self._focus = (uri, position)
+        snapshot = self._text_now(uri)
+        if self.engine is not None and snapshot is not None:
+            self.engine.focused(snapshot, snapshot.clamp(position), self.notebooks.around(uri))
 
     def change(self, uri: str, version: int | None, edits: Sequence[Edit]) -> None:
         """Edits to an open document. One that is not open is ignored, as the protocol says nothing of it."""
