@@ -27,7 +27,8 @@ FIM_CHOICES = (
     "granite",
     "none",
 )
-ROLES = ("complete", "chat")
+ROLES = ("complete", "chat", "embed")
+DEFAULT_ROLES = ("complete", "chat")
 BACKENDS_MAX = 16
 SETTINGS_FILE_BYTES_MAX = 1_000_000
 
@@ -40,7 +41,7 @@ class BackendSettings:
     url: str = ""
     model: str = ""
     fim: str = "auto"
-    roles: tuple[str, ...] = ROLES
+    roles: tuple[str, ...] = DEFAULT_ROLES
     api_key_env: str = ""
     context_tokens: int = 8192
 
@@ -105,7 +106,7 @@ BACKEND_OPTIONS: tuple[Option, ...] = (
     Option("backends", "url", {"type": "string"}, "Where the server listens, for example http://127.0.0.1:8080."),
     Option("backends", "model", {"type": "string"}, "Model name; empty: the one the server has loaded. For embedded: the path of a GGUF file."),
     Option("backends", "fim", {"type": "string", "enum": list(FIM_CHOICES)}, "Family of fill-in-the-middle tokens; auto detects it from the model."),
-    Option("backends", "roles", _strings(enum=list(ROLES)), "What this model is used for."),
+    Option("backends", "roles", _strings(enum=list(ROLES)), "What this model is used for. A server with embed gets index.embedding_model; without one, the first that has it does."),
     Option("backends", "api_key_env", {"type": "string"}, "Name of the environment variable that holds the key, never the key itself."),
     Option("backends", "context_tokens", {"type": "integer", "minimum": 512, "maximum": 1_000_000}, "Context to ask of servers that take it per request (Ollama's num_ctx); the same in every request."),
 )  # fmt: skip
@@ -126,7 +127,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("privacy", "own_hosts", _strings(), "Hosts beside this machine that are yours, for example a model server in your network."),
     Option("index", "enabled", {"type": "boolean"}, "Read the workspace in the background so that suggestions know the project."),
     Option("index", "qdrant_url", {"type": "string"}, "A Qdrant server to share one index; empty: embedded."),
-    Option("index", "embedding_model", {"type": "string"}, "Embedding model for chat search; empty: lexical search only."),
+    Option("index", "embedding_model", {"type": "string"}, "Embedding model of one of your model servers, for chat search; empty: lexical search only."),
 )  # fmt: skip
 
 SECTIONS: dict[str, Callable[[], Any]] = {

@@ -5,7 +5,7 @@ labels a stream that broke off as complete. Closing the iterator (or cancelling 
 socket, so that the server stops generating.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -120,4 +120,17 @@ class Stateful(Protocol):
     async def restore_state(self, name: str) -> int | None:
         """Bring a kept state back: how many tokens the server has read now, None if there is none to bring back.
         Never raises BackendError."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """What a Backend may also be: one whose server turns texts into vectors. Any model of the server's may be named."""
+
+    async def embed(self, texts: Sequence[str], model: str) -> list[tuple[float, ...]]:
+        """One vector for each text, in order, all of one size, every number finite. Raises BackendError."""
+        ...
+
+    async def can_embed(self, model: str) -> bool:
+        """Whether the server has a model of this name. Raises BackendError where it cannot be asked."""
         ...

@@ -6,9 +6,10 @@ extends the last one costs only its new tokens, which `timings` shows.
 
 import hashlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from hearth.backends.base import Delta, Finish, Generate, Kind, Probe, Usage
+from hearth.backends.embedding import Vector, embed_openai, lists_model
 from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
 from hearth.backends.reading import Reason, Step
 from hearth.backends.wire import Value, integer, string, table, tables
@@ -18,6 +19,7 @@ from hearth.settings import BackendSettings
 
 LOG = logging.getLogger(__name__)
 SERVER = "llama.cpp"
+EMBED_HINT = "Start llama-server with that model and --embeddings, or name another model."
 STATE_S = 10.0
 """For saving or restoring a slot's state, and for the generation that it waits for."""
 STATES_PER_MODEL = 8
@@ -141,6 +143,14 @@ class LlamaCpp:
         """Have our slot's state read from `file`: its tokens, None if it was not."""
         answer = await self._slot_action("restore", file)
         return integer(answer.get("n_restored")) or None
+
+    async def embed(self, texts: Sequence[str], model: str) -> list[Vector]:
+        """See backends.base.Embedder."""
+        return await embed_openai(self._http, texts, model, pull=EMBED_HINT)
+
+    async def can_embed(self, model: str) -> bool:
+        """See backends.base.Embedder."""
+        return await lists_model(self._http, model)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -6,10 +6,11 @@ disconnects while a model loads aborts the load, so no request of a user ever do
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from hearth.backends.base import Delta, Finish, Generate, Probe, Usage
+from hearth.backends.embedding import Vector, embed_ollama, ollama_has
 from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
 from hearth.backends.llamacpp import choose_dialect
 from hearth.backends.reading import Reason, Step
@@ -102,6 +103,14 @@ class Ollama:
             async for event in events:
                 self._loaded_until = asyncio.get_running_loop().time() + LOADED_FRESH_S
                 yield event
+
+    async def embed(self, texts: Sequence[str], model: str) -> list[Vector]:
+        """See backends.base.Embedder."""
+        return await embed_ollama(self._http, texts, model)
+
+    async def can_embed(self, model: str) -> bool:
+        """See backends.base.Embedder."""
+        return await ollama_has(self._http, model)
 
     async def aclose(self) -> None:
         """Close the connections; a load in progress ends with them."""

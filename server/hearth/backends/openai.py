@@ -4,10 +4,11 @@ None of them takes a `suffix` that can be relied on, so they get our own rendere
 stop strings: they get the first four, and the rest is watched here.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from hearth.backends.base import Delta, Finish, Generate, Probe, Usage
+from hearth.backends.embedding import Vector, embed_openai, lists_model
 from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
 from hearth.backends.llamacpp import choose_dialect
 from hearth.backends.reading import Reason, Step
@@ -103,6 +104,14 @@ class OpenAi:
             watched_stops=request.stop[STOP_LIMIT:],
         )
 
+    async def embed(self, texts: Sequence[str], model: str) -> list[Vector]:
+        """See backends.base.Embedder."""
+        return await embed_openai(self._http, texts, model, pull=self._http.hints.pull)
+
+    async def can_embed(self, model: str) -> bool:
+        """See backends.base.Embedder."""
+        return await lists_model(self._http, model)
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -144,8 +153,9 @@ class OpenAi:
         return _Found("TabbyAPI", string(model.get("id")), integer(parameters.get("max_seq_len")))
 
     def _studio(self, models: list[Value]) -> _Found:
-        """LM Studio: the configured model, else a loaded one; embedding models do not count."""
-        able = [model for model in models if model.get("type") != "embedding"]
+        """LM Studio: the configured model, else a loaded one. Embedding models count where they are wanted."""
+        only = self._settings.roles == ("embed",)
+        able = [model for model in models if (model.get("type") == "embedding") == only]
         wanted = self._settings.model
         for model in able:
             key, loaded = string(model.get("key")), tables(model.get("loaded_instances"))
