@@ -131,7 +131,7 @@ def _explained(error: BackendError, model: str, pull: str) -> BackendError:
         remedy = f"Name a model that is made for it in [index] embedding_model, for example {RECOMMENDED}."
         return ModelMissing(f"{error.message} ({model})", remedy)
     if "pooling" in lower:
-        return ProtocolFault(error.message, "Start llama-server with --pooling mean (or what the model's card says).")
+        return ProtocolFault(error.message, "Start llama-server with the --pooling that the model's card names.")
     return error
 
 
