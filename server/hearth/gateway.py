@@ -1,20 +1,22 @@
 """The only door to a model.
 
-Every generation passes through `Gateway.stream`: it checks where the request goes (this machine, or a host the user
-declared as their own; there is no other way out yet), counts tokens, keeps the health of each server current and names
-a server's trouble once. Discovery and probing run in the background; nothing here blocks a keystroke.
+Every generation passes through `Gateway.stream`, all text to embed through `Gateway.embed`: they check where a request
+goes (this machine, or a host the user declared as their own; there is no other way out yet) and count what passes.
+The health of each server is kept current, and a server's trouble is named once. Discovery and probing run in the
+background; nothing here blocks a keystroke.
 """
 
 import asyncio
 import ipaddress
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from hearth.backends.base import Backend, Delta, Finish, Generate, Probe, State, Stateful, Usage
+from hearth.backends.base import Backend, Delta, Embedder, Finish, Generate, Probe, State, Stateful, Usage
 from hearth.core.dialect import DIALECTS, Dialect
 from hearth.core.pace import Pace
 from hearth.errors import (
@@ -28,12 +30,19 @@ from hearth.errors import (
 )
 
 LOG = logging.getLogger(__name__)
+EMBED = "embed"
 PROBE_AGAIN_S = (1.0, 2.0, 5.0, 15.0, 30.0)
 """How long to wait before a server that does not answer is asked again; the last figure repeats."""
 LOADING_AGAIN_S = 0.2
 """A server that loads its model is asked again this soon: it is about to be of use."""
+EMBED_WARM_S = 240.0
+"""For so long after an answer an embedding model counts as loaded: a request to it may be broken off. One that may be
+loading it must not be, or a server such as Ollama gives the load up and begins anew with the next one."""
 FAILURES_BEFORE_DOWN = 2
 """A single failed generation may be chance: the server is asked again at once, and rested after this many in a row."""
+
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,7 @@ class Totals:
     prompt: int = 0
     prefilled: int = 0
     generated: int = 0
+    embedded: int = 0  # texts
 
     def add(self, usage: Usage) -> None:
         self.prompt += usage.prompt_tokens or 0
@@ -80,6 +90,30 @@ class _Health:
     told: set[str] = field(default_factory=set[str])
 
 
+class _Traffic:
+    """The generations on their way to one machine: whose model servers share its processors, however many they are."""
+
+    def __init__(self) -> None:
+        self._running = 0
+        self.quiet = asyncio.Event()
+        self.busy = asyncio.Event()
+        self.quiet.set()
+
+    @contextmanager
+    def one(self) -> Generator[None]:
+        """While a generation runs."""
+        self._running += 1
+        self.quiet.clear()
+        self.busy.set()
+        try:
+            yield
+        finally:
+            self._running -= 1
+            if not self._running:
+                self.busy.clear()
+                self.quiet.set()
+
+
 class Gateway:
     """See the module docstring. `find` lists the backends; it is asked again while none is usable."""
 
@@ -96,6 +130,9 @@ class Gateway:
         self._health: dict[str, _Health] = {}
         self._wake = asyncio.Event()
         self._paces: dict[str, Pace] = {}
+        self._traffics: dict[str, _Traffic] = {}
+        self._embedder: tuple[str, Member] | None = None  # the one that has a model, once it is known
+        self._warm_until: dict[tuple[str, str], float] = {}  # (backend, embedding model): loop time
         self.probed = asyncio.Event()
         self.totals = Totals()
 
@@ -155,17 +192,18 @@ class Gateway:
         usage, pace = Usage(), self._paces.setdefault(target.backend.name, Pace())
         begun, first, last, pieces = time.perf_counter(), 0.0, 0.0, 0
         try:
-            async with aclosing(target.backend.generate(request)) as events:
-                async for event in events:
-                    last = time.perf_counter()
-                    if not pieces:
-                        first = last
-                        pace.read((event.usage and event.usage.prefilled_tokens) or 0, first - begun)
-                    pieces += 1
-                    usage = event.usage or usage
-                    if isinstance(event, Finish) and (health := self._health.get(target.backend.name)):
-                        health.streak = 0
-                    yield event
+            with self._traffic(target.backend.url).one():
+                async with aclosing(target.backend.generate(request)) as events:
+                    async for event in events:
+                        last = time.perf_counter()
+                        if not pieces:
+                            first = last
+                            pace.read((event.usage and event.usage.prefilled_tokens) or 0, first - begun)
+                        pieces += 1
+                        usage = event.usage or usage
+                        if isinstance(event, Finish) and (health := self._health.get(target.backend.name)):
+                            health.streak = 0
+                        yield event
         except BackendError as error:
             self.totals.failures += 1
             self._failed(target, error)
@@ -204,6 +242,33 @@ class Gateway:
         backend = self._stateful(target)
         return None if backend is None else await backend.restore_state(name)
 
+    async def embed(self, texts: Sequence[str], model: str, *, urgent: bool = False) -> list[tuple[float, ...]]:
+        """One vector for each text, by the server that has `model`. Raises EgressDenied, or BackendError.
+
+        Unless `urgent` (the user waits for it), it waits while a server of that machine generates, and makes way for a
+        generation that begins: the request is broken off and sent again after it.
+        """
+        member = await self._embedder_of(model)
+        backend, url = member.backend, member.backend.url
+        assert isinstance(backend, Embedder)
+        traffic, key, loop = self._traffic(url), (backend.name, model), asyncio.get_running_loop()
+        vectors: list[tuple[float, ...]] | None = None
+        while vectors is None:
+            self.check(url)
+            try:
+                if urgent:
+                    vectors = await backend.embed(texts, model)
+                else:
+                    await traffic.quiet.wait()
+                    warm = loop.time() < self._warm_until.get(key, 0.0)
+                    vectors = await _unless(traffic.busy if warm else None, backend.embed(texts, model))
+            except BackendError:
+                self._embedder = None  # the next request looks again for who has it
+                raise
+        self._warm_until[key] = loop.time() + EMBED_WARM_S
+        self.totals.embedded += len(texts)
+        return vectors
+
     def check(self, url: str) -> None:
         """Raise EgressDenied unless `url` is on this machine or on a host the user declared."""
         if url.startswith("inproc:"):
@@ -219,6 +284,29 @@ class Gateway:
     async def aclose(self) -> None:
         """Close every backend."""
         await asyncio.gather(*(m.backend.aclose() for m in self._members), return_exceptions=True)
+
+    def _traffic(self, url: str) -> _Traffic:
+        host = (urlsplit(url).hostname or "").lower()
+        return self._traffics.setdefault("" if is_loopback(host) else host, _Traffic())
+
+    async def _embedder_of(self, model: str) -> Member:
+        """The server that the user chose for embedding, else the first that has the model. Raises BackendError."""
+        if self._embedder and self._embedder[0] == model and self._embedder[1] in self._members:
+            return self._embedder[1]
+        if not self.probed.is_set():
+            raise ModelLoading("model servers are still being looked for")
+        able = [m for m in self._members if isinstance(m.backend, Embedder)]
+        chosen = [m for m in able if EMBED in m.roles]
+        problem: BackendError | None = None
+        for member in chosen or able:
+            probe = self._health[member.backend.name].probe
+            if probe.state not in ("ready", "no_model"):  # it may have no other model than the one for embedding
+                problem = problem or Unreachable(probe.problem or f"{member.backend.name} is not ready", probe.remedy)
+            elif chosen or await _has(member.backend, model):
+                self._embedder = (model, member)
+                return member
+        remedy = f"Load {model} in one of your model servers, or name another: [index] embedding_model."
+        raise problem or ModelMissing(f"no model server has the embedding model {model}", remedy)
 
     def _stateful(self, target: Target) -> Stateful | None:
         if not target.probe.saves_state or not isinstance(target.backend, Stateful):
@@ -260,6 +348,9 @@ class Gateway:
             self._tell_once(health, error)
             return
         health.probe = await member.backend.probe()
+        if member.roles == (EMBED,) and health.probe.state == "ready":
+            # That it cannot fill in the middle is no trouble of a model that is only there to embed.
+            health.probe = replace(health.probe, problem="", remedy="")
         LOG.info("%s: %s %s", member.backend.name, health.probe.state, health.probe.problem)
         if health.probe.problem and health.probe.state != "loading":
             self._tell_once(health, HearthError(health.probe.problem, health.probe.remedy))
@@ -293,6 +384,27 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+async def _has(backend: Backend, model: str) -> bool:
+    try:
+        return isinstance(backend, Embedder) and await backend.can_embed(model)
+    except BackendError:
+        return False
+
+
+async def _unless(event: asyncio.Event | None, work: Coroutine[Any, Any, Answer]) -> Answer | None:
+    """What `work` gives; None if `event` came first, and `work` was cancelled."""
+    if event is None:
+        return await work
+    task, interrupted = asyncio.create_task(work), asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait((task, interrupted), return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        interrupted.cancel()
+        await asyncio.gather(task, interrupted, return_exceptions=True)
 
 
 def _state_after(error: BackendError) -> State | None:
