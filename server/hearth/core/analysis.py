@@ -1,0 +1,61 @@
+"""All that the index keeps of one file, out of its text: parsed once, then symbols, imports, references and chunks.
+
+Any text gives facts. What has no grammar, is too long, or takes the parser too long, is cut into chunks by lines, and
+nothing else is known of it. Parsers are made anew for each file, which costs microseconds, so files may be analysed in
+any thread while others parse.
+"""
+
+import re
+from importlib import import_module
+from itertools import count
+from typing import TYPE_CHECKING, cast
+
+from hearth.core.chunks import chunks_of
+from hearth.core.facts import Facts
+from hearth.core.grammars import grammar, grammar_for
+from hearth.core.symbols import symbols_of
+
+if TYPE_CHECKING:
+    from tree_sitter import Parser, Tree
+
+PARSED_BYTES_MAX = 2_000_000
+PARSE_STEPS_BASE = 500
+BYTES_PER_PARSE_STEP_MIN = 10
+"""How often the parser may report progress: usual code takes one step for 90 to 160 bytes, broken code several times
+that, and what takes more is not code."""
+READ_BYTES = 65_536
+
+_CPP_IN_HEADER = re.compile(
+    r"^[ \t]*(?:class|namespace|template|using|public:|private:|protected:)(?!\w)", re.MULTILINE
+)
+
+
+def analysed(language: str, text: str) -> Facts:
+    """The facts of a file. `language`: its id as editors name it. Never raises."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if language == "c" and _CPP_IN_HEADER.search(text):
+        language = "cpp"  # headers of both have the same ending
+    source = text.encode("utf-8", "replace")
+    tree = _tree(language, text, source)
+    if tree is None:
+        return Facts(chunks=chunks_of(None, source, language))
+    root = tree.root_node
+    found = symbols_of(root, source, language, text)
+    return Facts(found.symbols, found.imports, chunks_of(root, source, language), found.references)
+
+
+def _tree(language: str, text: str, source: bytes) -> "Tree | None":
+    """The tree, None where there is no grammar or the parser would take too long."""
+    name = grammar_for(language, text) if len(source) <= PARSED_BYTES_MAX else None
+    found = grammar(*name) if name is not None else None
+    if found is None:
+        return None
+    parser = cast("Parser", import_module("tree_sitter").Parser(found))
+    steps, steps_max = count(), PARSE_STEPS_BASE + len(source) // BYTES_PER_PARSE_STEP_MIN
+    try:
+        return parser.parse(
+            lambda at, _: source[at : at + READ_BYTES], progress_callback=lambda _at, _bad: next(steps) > steps_max
+        )
+    except ValueError:
+        return None
