@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settings",),
     ("backends", "store", "store_disk", "anchors", "index", "ledger", "courier", "worker"),
     ("gateway",),
-    ("gather", "flight", "pilot", "idle", "complete", "chat", "agent"),
+    ("gather", "copies", "project", "flight", "pilot", "idle", "complete", "chat", "agent"),
     ("engine",),
     ("lsp", "cli", "dashboard"),
     ("__main__",),
@@ -51,6 +51,8 @@ CONFINED = {
     "httpx": {"backends", "courier", "dashboard"},
     "litellm": {"courier"},
     "diskcache": {"store_disk"},
+    "qdrant_client": {"index"},
+    "qdrant_edge": {"index"},
 }
 # What of `backends` is shared machinery; every other module there is one concrete backend.
 SHARED_BACKENDS = {"base", "http", "reading", "wire"}

@@ -3,6 +3,10 @@
 HearthError                 has a message for the user and a remedy: what to do next
  |- WorkerError             a child process could not be started, died or did not answer
  |- EgressDenied            the gateway refused to contact a host
+ |- IndexFault              what is kept of the index could not be read or written; one of:
+ |   |- IndexCorrupt        damaged, foreign or of another version: it is put aside and built anew
+ |   |- IndexFull           the disk is full: what was written before is still there
+ |   `- IndexAway           in use by somebody else, or its server does not answer: it may work again later
  `- BackendError            a model server could not be used; one of:
      |- Unreachable         no connection: refused, DNS, TLS, proxy
      |- Unauthorised        401 or 403: the key is missing or wrong
@@ -32,6 +36,22 @@ class WorkerError(HearthError):
 
 class EgressDenied(HearthError):
     """The gateway refused to contact a host."""
+
+
+class IndexFault(HearthError):
+    """What is kept of the index could not be read or written."""
+
+
+class IndexCorrupt(IndexFault):
+    """Damaged, foreign or of another version: whoever opened it puts it aside and builds it anew."""
+
+
+class IndexFull(IndexFault):
+    """The disk is full. What was acknowledged before is still there and can be read."""
+
+
+class IndexAway(IndexFault):
+    """In use by somebody else, or its server does not answer: the same call may work later."""
 
 
 class BackendError(HearthError):
