@@ -4,7 +4,9 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { createInterface } from "node:readline";
 
+const { t } = vscode.l10n;
 const PYTHON_MINOR_MIN = 11;
 const PROBE_TIMEOUT_MS = 10_000;
 const OUTPUT_TAIL_CHARS = 4_000;
@@ -12,8 +14,6 @@ const STALE_BUILD_MS = 60 * 60 * 1000;
 
 /** How to run the server. `environment` is set when it is ours, so that it can be made again. */
 export type Launch = { command: string; args: string[]; options: { cwd: string }; environment?: string };
-
-type Report = (message: string) => void;
 
 /** Something only the user can mend; the message says how. */
 export class SetupError extends Error {}
@@ -26,13 +26,10 @@ export async function locateServer(context: vscode.ExtensionContext, log: vscode
   const cwd = context.globalStorageUri.fsPath;
   fs.mkdirSync(cwd, { recursive: true, mode: 0o700 });
   const serverPath = machineSetting<string>("hearth.serverPath");
-  if (serverPath) {
-    if (fs.existsSync(serverPath)) return { command: serverPath, args: ["serve"], options: { cwd } };
-    throw new SetupError(vscode.l10n.t("The file named by the setting hearth.serverPath does not exist: {0}", serverPath));
-  }
+  if (serverPath && fs.existsSync(serverPath)) return { command: serverPath, args: ["serve"], options: { cwd } };
+  if (serverPath) throw new SetupError(t("The file named by the setting hearth.serverPath does not exist: {0}", serverPath));
   const environment = await ensureEnvironment(context, cwd, log);
-  const args = ["-I", "-X", "utf8", "-m", "hearth", "serve"];
-  return { command: pythonIn(environment), args, options: { cwd }, environment };
+  return { command: pythonIn(environment), args: ["-I", "-X", "utf8", "-m", "hearth", "serve"], options: { cwd }, environment };
 }
 
 /** A setting's value from the user's machine scope; a workspace can never set what is read through this. */
@@ -44,7 +41,7 @@ export function machineSetting<T>(key: string, orDefault = false): T | undefined
 async function ensureEnvironment(context: vscode.ExtensionContext, storage: string, log: vscode.LogOutputChannel) {
   const payload = context.asAbsolutePath("server");
   const wheel = fs.existsSync(payload) ? fs.readdirSync(payload).find((name) => name.endsWith(".whl")) : undefined;
-  if (!wheel) throw new SetupError(vscode.l10n.t("This build of the extension carries no server. Install the packaged .vsix, or set hearth.serverPath."));
+  if (!wheel) throw new SetupError(t("This build of the extension carries no server. Install the packaged .vsix, or set hearth.serverPath."));
   const parts = [path.join(payload, wheel), path.join(payload, "requirements.txt")];
   const key = createHash("sha256").update(Buffer.concat(parts.map((part) => fs.readFileSync(part)))).digest("hex");
   const ready = path.join(storage, `server-${context.extension.packageJSON.version}-${key.slice(0, 12)}`);
@@ -52,7 +49,7 @@ async function ensureEnvironment(context: vscode.ExtensionContext, storage: stri
   if (fs.existsSync(pythonIn(ready))) return ready;
   fs.rmSync(ready, { recursive: true, force: true });
   await vscode.window.withProgress(
-    { location: vscode.ProgressLocation.Notification, title: vscode.l10n.t("Hearth: preparing the server"), cancellable: true },
+    { location: vscode.ProgressLocation.Notification, title: t("Hearth: preparing the server"), cancellable: true },
     (progress, token) => build(ready, parts, log, (message) => progress.report({ message }), token),
   );
   // Environments of earlier versions, and drafts that a killed window left behind.
@@ -65,7 +62,7 @@ async function ensureEnvironment(context: vscode.ExtensionContext, storage: stri
 }
 
 /** Builds beside `ready` and renames last, so that `ready` is either whole or absent, also with two windows at work. */
-async function build(ready: string, payload: string[], log: vscode.LogOutputChannel, report: Report, token: vscode.CancellationToken) {
+async function build(ready: string, payload: string[], log: vscode.LogOutputChannel, report: (message: string) => void, token: vscode.CancellationToken) {
   const [draft, cwd] = [`${ready}.${process.pid}`, path.dirname(ready)];
   const pip = ["-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"];
   const step = async (command: string, args: string[]) => {
@@ -75,8 +72,7 @@ async function build(ready: string, payload: string[], log: vscode.LogOutputChan
       const what = /^(?:Collecting|Downloading) +([^ ;(]+)/.exec(line);
       if (what) report(path.basename(what[1]!));
     });
-    if (code === 0) return;
-    throw new SetupError(vscode.l10n.t("The server's Python environment could not be prepared: {0}", lastLine(tail) || `${code}`));
+    if (code !== 0) throw new SetupError(t("The server's Python environment could not be prepared: {0}", lastLine(tail) || `${code}`));
   };
   try {
     await step(await findPython(cwd, token), ["-I", "-m", "venv", draft]);
@@ -102,14 +98,13 @@ async function findPython(cwd: string, token: vscode.CancellationToken): Promise
     if (found[3] === "1") return found[4]!;
     withoutPip ||= found[4]!;
   }
-  const { t } = vscode.l10n;
   if (withoutPip) throw new SetupError(t("{0} cannot make environments. Install its venv module (on Debian and Ubuntu: the package python3-venv), then retry.", withoutPip));
   if (chosen) throw new SetupError(t("{0}, named by the setting hearth.pythonPath, is not a Python 3.11 or newer. Change or clear it, then retry.", chosen));
   throw new SetupError(t("Hearth needs Python 3.11 or newer, and none was found. Install Python, or name one in the setting hearth.pythonPath, then retry."));
 }
 
 /** Runs to the end. A command that cannot start ends with code -1 and the reason as its output. */
-function run(command: string, args: string[], cwd: string, token: vscode.CancellationToken, onLine: Report, timeout = 0) {
+function run(command: string, args: string[], cwd: string, token: vscode.CancellationToken, onLine: (line: string) => void, timeout = 0) {
   return new Promise<{ code: number; tail: string }>((resolve, reject) => {
     let tail = "";
     const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], windowsHide: true, timeout });
@@ -119,13 +114,10 @@ function run(command: string, args: string[], cwd: string, token: vscode.Cancell
       if (token.isCancellationRequested) reject(new Cancelled());
       else resolve({ code, tail });
     };
-    for (const stream of [child.stdout, child.stderr]) {
-      let rest = "";
-      stream.setEncoding("utf8").on("data", (chunk: string) => {
-        tail = (tail + chunk).slice(-OUTPUT_TAIL_CHARS);
-        const lines = (rest + chunk).split(/\r?\n/);
-        rest = lines.pop()!;
-        lines.forEach((line) => line.trim() && onLine(line.trim()));
+    for (const input of [child.stdout, child.stderr]) {
+      createInterface({ input }).on("line", (line) => {
+        tail = `${tail}\n${line}`.slice(-OUTPUT_TAIL_CHARS);
+        if (line.trim()) onLine(line.trim());
       });
     }
     child.on("error", (error) => ((tail = error.message), end(-1)));
@@ -134,7 +126,5 @@ function run(command: string, args: string[], cwd: string, token: vscode.Cancell
 }
 
 export const lastLine = (text: string): string => text.trim().split(/\r?\n/).at(-1)!.trim();
-
-function pythonIn(environment: string): string {
-  return path.join(environment, ...(process.platform === "win32" ? ["Scripts", "python.exe"] : ["bin", "python"]));
-}
+const pythonIn = (environment: string): string =>
+  path.join(environment, ...(process.platform === "win32" ? ["Scripts", "python.exe"] : ["bin", "python"]));

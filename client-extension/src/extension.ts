@@ -2,17 +2,20 @@
 import * as fs from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import * as vscode from "vscode";
-import { CloseAction, ErrorAction, LanguageClient, RevealOutputChannelOn, State } from "vscode-languageclient/node";
+import { CloseAction, ErrorAction, InlineCompletionRequest, LanguageClient, RevealOutputChannelOn, State } from "vscode-languageclient/node";
 import { Cancelled, SetupError, lastLine, locateServer, machineSetting, type Launch } from "./environment";
 
+const { t } = vscode.l10n;
 const CRASHES_MAX = 5;
 const CRASH_WINDOW_MS = 3 * 60 * 1000;
 const BACK_OFF_MS = [1_000, 2_000, 4_000, 8_000];
 const STATUS_EVERY_MS = 10_000;
-const SETTINGS_SETTLE_MS = 1_000;
+const SETTLE_MS = 1_000;
 const STOP_TIMEOUT_MS = 2_000;
 const STDERR_TAIL_CHARS = 2_000;
 const LAST_WORD_MS = 1_000;
+const DIAGNOSTICS_MAX = 100;
+const DIAGNOSTIC_CHARS_MAX = 300;
 const LIVE_SETTINGS = ["hearth.completion.enabled", "hearth.completion.languages_off"];
 const CLIENT_SETTINGS = ["hearth.pythonPath", "hearth.serverPath"];
 const ICONS = { starting: "loading~spin", ready: "flame", off: "circle-slash", error: "error" };
@@ -24,33 +27,30 @@ let server: Server | undefined;
 export function activate(context: vscode.ExtensionContext): void {
   const running = (server = new Server(context));
   context.subscriptions.push(
-    running,
     vscode.commands.registerCommand("hearth.menu", () => running.menu()),
     vscode.commands.registerCommand("hearth.restart", () => running.restart()),
     vscode.commands.registerCommand("hearth.showLog", () => running.log.show()),
     vscode.workspace.onDidGrantWorkspaceTrust(() => running.notify("hearth/didGrantTrust", {})),
     vscode.workspace.onDidChangeConfiguration((event) => running.settingsChanged(event)),
+    vscode.workspace.onDidOpenTextDocument((document) => running.diagnosed([document.uri])),
+    vscode.languages.onDidChangeDiagnostics((event) => running.diagnosed(event.uris)),
+    vscode.window.onDidChangeActiveTextEditor(() => running.notify("hearth/focus", activePlace())),
   );
   void running.start();
 }
 
 export const deactivate = (): Promise<void> | undefined => server?.stop();
 
-/** Logs what the library would show in pop-ups of its own: the user gets one readable message from us instead. */
-class QuietClient extends LanguageClient {
-  override error(message: string, data?: unknown): void {
-    super.error(message, data, false);
-  }
-}
-
-class Server implements vscode.Disposable {
+class Server {
   readonly log = vscode.window.createOutputChannel("Hearth", { log: true });
   private readonly item = vscode.window.createStatusBarItem("hearth.status", vscode.StatusBarAlignment.Right, 100);
   private readonly poll = setInterval(() => vscode.window.state.focused && void this.refresh(), STATUS_EVERY_MS);
-  private client: QuietClient | undefined;
+  private client: LanguageClient | undefined;
   private environment: string | undefined;
   private crashes: number[] = [];
   private timer: NodeJS.Timeout | undefined;
+  private settling: NodeJS.Timeout | undefined;
+  private readonly diagnosedUris = new Set<string>();
   private stderr = "";
   private silent: Promise<unknown> = Promise.resolve();
   // Counts starts and stops: whatever finishes late sees that it is no longer wanted.
@@ -58,13 +58,13 @@ class Server implements vscode.Disposable {
 
   constructor(private readonly context: vscode.ExtensionContext) {
     Object.assign(this.item, { name: "Hearth", command: "hearth.menu" });
-    context.subscriptions.push(this.item, this.log);
+    context.subscriptions.push(this.item, this.log, { dispose: () => clearInterval(this.poll) });
   }
 
   /** Brings the server up. Every failure ends in one message that says what to do. */
   async start(): Promise<void> {
     const generation = ++this.generation;
-    this.show("starting", vscode.l10n.t("Hearth is starting"));
+    this.show("starting", t("Hearth is starting"));
     try {
       const launch = await locateServer(this.context, this.log);
       if (generation !== this.generation) return;
@@ -74,6 +74,8 @@ class Server implements vscode.Disposable {
       await this.client.start();
       if (generation !== this.generation) return;
       this.show("ready", "Hearth");
+      this.notify("hearth/focus", activePlace());
+      this.diagnosed(vscode.workspace.textDocuments.map((document) => document.uri));
       await this.refresh();
     } catch (error) {
       if (generation === this.generation) await this.failed(error);
@@ -95,13 +97,21 @@ class Server implements vscode.Disposable {
     await this.start();
   }
 
-  dispose(): void {
-    clearInterval(this.poll);
-    clearTimeout(this.timer);
-  }
-
   notify(method: string, params: object): void {
     if (this.client?.isRunning()) void this.client.sendNotification(method, params);
+  }
+
+  /** Passes on, once they rest, other tools' errors and warnings in open documents: a server hears of none itself. */
+  diagnosed(uris: readonly vscode.Uri[]): void {
+    uris.forEach((uri) => this.diagnosedUris.add(String(uri)));
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => {
+      for (const { uri } of vscode.workspace.textDocuments.filter((open) => this.diagnosedUris.has(String(open.uri)))) {
+        const diagnostics = vscode.languages.getDiagnostics(uri).filter(worthPassingOn).slice(0, DIAGNOSTICS_MAX).map(plain);
+        this.notify("hearth/diagnostics", { uri: String(uri), diagnostics });
+      }
+      this.diagnosedUris.clear();
+    }, SETTLE_MS);
   }
 
   settingsChanged(event: vscode.ConfigurationChangeEvent): void {
@@ -114,12 +124,11 @@ class Server implements vscode.Disposable {
     if ([...this.settingKeys(), ...CLIENT_SETTINGS].some((key) => !LIVE_SETTINGS.includes(key) && changed(key))) {
       // The settings page writes at every key: wait until the user has finished typing.
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => void this.restart(), SETTINGS_SETTLE_MS);
+      this.timer = setTimeout(() => void this.restart(), SETTLE_MS);
     }
   }
 
   async menu(): Promise<void> {
-    const { t } = vscode.l10n;
     const all = [
       { label: `$(pulse) ${t("Status")}`, command: "hearth.status" },
       { label: `$(question) ${t("Why is there no suggestion?")}`, command: "hearth.whyNoSuggestion" },
@@ -127,13 +136,12 @@ class Server implements vscode.Disposable {
       { label: `$(refresh) ${t("Restart the server")}`, command: "hearth.restart" },
       { label: `$(output) ${t("Show the log")}`, command: "hearth.showLog" },
     ];
-    const items = this.client?.isRunning() ? all : all.slice(3);
-    const picked = await vscode.window.showQuickPick(items, { title: "Hearth", placeHolder: String(this.item.tooltip) });
+    const picked = await vscode.window.showQuickPick(this.client?.isRunning() ? all : all.slice(3), { title: "Hearth", placeHolder: String(this.item.tooltip) });
     if (picked) await vscode.commands.executeCommand(picked.command);
     await this.refresh();
   }
 
-  private makeClient(launch: Launch, generation: number): QuietClient {
+  private makeClient(launch: Launch, generation: number): LanguageClient {
     const readLog = (stream: NodeJS.ReadableStream) => {
       this.silent = new Promise((resolve) => stream.once("close", resolve));
       stream.setEncoding("utf8").on("data", (text: string) => {
@@ -141,7 +149,7 @@ class Server implements vscode.Disposable {
         this.log.append(text);
       });
     };
-    const client: QuietClient = new QuietClient("hearth", "Hearth", launch, {
+    const client: LanguageClient = new LanguageClient("hearth", "Hearth", launch, {
       documentSelector: [{ scheme: "file" }, { scheme: "untitled" }, { notebook: "*" }],
       outputChannel: this.log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
@@ -158,13 +166,17 @@ class Server implements vscode.Disposable {
         },
       },
       middleware: {
-        executeCommand: (command, args, next) => next(command, args.length ? args : [activePlace(client)]),
+        // Suggestions are asked for at the first of several cursors, and nothing in the request tells.
+        sendRequest: (type, params, token, next) =>
+          next(type, type === InlineCompletionRequest.type ? { ...params!, cursors: vscode.window.activeTextEditor?.selections.length } : params, token),
+        executeCommand: (command, args, next) => next(command, args.length ? args : [activePlace()]),
         window: { showDocument: (page, token, next) => (page.uri.startsWith("hearth:") ? preview(page.uri) : next(page, token)) },
       },
     });
-    client.onRequest("hearth/input", async (asked: { prompt: string; placeholder?: string; value?: string }, token) => {
-      const options = { prompt: asked.prompt, placeHolder: asked.placeholder, value: asked.value, ignoreFocusOut: true };
-      return { value: (await vscode.window.showInputBox(options, token)) ?? null };
+    // What the library would show in pop-ups of its own is logged: the user gets one readable message from us instead.
+    client.error = (message, data) => LanguageClient.prototype.error.call(client, message, data, false);
+    client.onRequest("hearth/input", async (asked: vscode.InputBoxOptions & { placeholder?: string }, token) => {
+      return { value: (await vscode.window.showInputBox({ ...asked, placeHolder: asked.placeholder, ignoreFocusOut: true }, token)) ?? null };
     });
     return client;
   }
@@ -173,14 +185,13 @@ class Server implements vscode.Disposable {
   private async crashed(): Promise<void> {
     this.crashes = [...this.crashes.filter((time) => Date.now() - time < CRASH_WINDOW_MS), Date.now()];
     const count = this.crashes.length;
-    const gaveUp = vscode.l10n.t("Hearth's server stopped {0} times within three minutes and stays off. The log says why.", count);
+    const gaveUp = t("Hearth's server stopped {0} times within three minutes and stays off. The log says why.", count);
     if (count >= CRASHES_MAX) return this.failed(new SetupError(gaveUp));
-    this.show("starting", vscode.l10n.t("Hearth's server stopped and is being started again"));
+    this.show("starting", t("Hearth's server stopped and is being started again"));
     this.timer = setTimeout(() => void this.start(), BACK_OFF_MS[count - 1]);
   }
 
   private async failed(error: unknown): Promise<void> {
-    const { t } = vscode.l10n;
     await this.stop();
     if (error instanceof Cancelled) return this.show("error", t("Hearth is not set up yet. Choose Restart to go on."));
     // The server's own last word says more than "connection closed", and may come later.
@@ -216,8 +227,7 @@ class Server implements vscode.Disposable {
   }
 
   private settingKeys(): string[] {
-    const declared: object = this.context.extension.packageJSON.contributes.configuration.properties;
-    return Object.keys(declared).filter((key) => !CLIENT_SETTINGS.includes(key));
+    return Object.keys(this.context.extension.packageJSON.contributes.configuration.properties).filter((key) => !CLIENT_SETTINGS.includes(key));
   }
 
   /** The machine-scope settings in the shape of settings.toml; what the user left alone is left out. */
@@ -236,7 +246,6 @@ class Server implements vscode.Disposable {
 
 /** The status bar's state, tooltip and label. */
 function describe({ completion, backends = [] }: Status): [keyof typeof ICONS, string, string?] {
-  const { t } = vscode.l10n;
   if (completion?.enabled === false) return ["off", t("Hearth: suggestions are off")];
   const name = completion?.model?.split(/[\\/]/).at(-1);
   if (name) return ["ready", t("Hearth: {0} answers ({1})", name, completion?.backend ?? ""), name];
@@ -250,10 +259,11 @@ async function preview(uri: string): Promise<{ success: boolean }> {
   return { success: true };
 }
 
-/** What a command without arguments is about: the active editor's document and selection. */
-function activePlace(client: LanguageClient): object {
-  const editor = vscode.window.activeTextEditor;
-  if (!editor) return {};
-  const converter = client.code2ProtocolConverter;
-  return { uri: converter.asUri(editor.document.uri), selection: converter.asRange(editor.selection) };
-}
+const worthPassingOn = ({ severity, source }: vscode.Diagnostic) => severity <= vscode.DiagnosticSeverity.Warning && source !== "Hearth";
+const bare = ({ start, end }: vscode.Range) => ({ start, end });
+const plain = ({ range, severity, message }: vscode.Diagnostic) =>
+  ({ range: bare(range), severity: severity + 1, message: message.slice(0, DIAGNOSTIC_CHARS_MAX) });
+
+/** Where the user is, in the active editor: what a command without arguments is about. */
+const activePlace = (editor = vscode.window.activeTextEditor): object =>
+  editor ? { uri: String(editor.document.uri), selection: bare(editor.selection) } : {};

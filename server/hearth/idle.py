@@ -154,7 +154,8 @@ class Idle:
         rate = self._gateway.pace(target).prefill_tokens_per_s
         context = await gather(spot_at(place.snapshot, place.position, place.around), {"open": self._recent.source})
         tokens = snippet_tokens_max(rate, target.probe.context_tokens or CONTEXT_TOKENS_ASSUMED)
-        return renewed(self._pilot.background, context, tokens_max=tokens, prefill_tokens_per_s=rate)
+        anew = not self._pilot.has_whole(place.snapshot.uri)
+        return renewed(self._pilot.background, context, tokens_max=tokens, prefill_tokens_per_s=rate, anew=anew)
 
     async def _save(self, *, force: bool = False) -> None:
         """Have the server keep its state, if it has read something else since, and not too often."""

@@ -147,6 +147,10 @@ class Pilot:
         """Take over the frozen prompts of the last start, one of which the server has read again."""
         self.anchors, self.background, self.resident = dict(anchors), background, resident
 
+    def has_whole(self, uri: str) -> bool:
+        """Whether there is a frozen prompt of this document that is not the first, short one."""
+        return uri in self.anchors and uri not in self._short
+
     async def read_ahead(self, spot: Spot, target: Target, background: Background, *, whole: bool = True) -> None:
         """While nothing is typed: freeze a prompt for `spot` with this background, and have the server read it.
 

@@ -83,12 +83,15 @@ def test_recent_edits_change_only_for_a_new_one() -> None:
     assert renewed(told, CompletionContext(hunks=(EDIT, other)), tokens_max=0).hunks == (EDIT, other)
 
 
-def test_a_new_error_is_a_reason_only_where_reading_is_fast() -> None:
+def test_a_new_error_is_a_reason_only_where_it_costs_little() -> None:
     context = CompletionContext(diagnostics=(Diagnostic(1, "error", "no such name"),))
     assert renewed(EMPTY, context, tokens_max=0, prefill_tokens_per_s=200.0) == EMPTY
     told = renewed(EMPTY, context, tokens_max=0, prefill_tokens_per_s=5_000.0)
     assert told.diagnostics == context.diagnostics
     assert renewed(told, context, tokens_max=0, prefill_tokens_per_s=5_000.0) == told
+    # Where the file is read anew in any case it costs a line.
+    assert renewed(EMPTY, context, tokens_max=0, prefill_tokens_per_s=200.0, anew=True) == told
+    assert renewed(told, context, tokens_max=0, anew=True) == told
 
 
 @pytest.mark.parametrize(

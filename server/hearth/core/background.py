@@ -64,18 +64,25 @@ def wants_new_page(
 
 
 def renewed(
-    background: Background, context: CompletionContext, *, tokens_max: int, prefill_tokens_per_s: float | None = None
+    background: Background,
+    context: CompletionContext,
+    *,
+    tokens_max: int,
+    prefill_tokens_per_s: float | None = None,
+    anew: bool = False,
 ) -> Background:
     """The background for a new anchor, taken while the user rests.
 
     What resembles the text at the cursor is evicted, with the pages behind it, whose other snippets come again at the
     end. New snippets are appended as one page while there is room; where there is none, pages are given up only when
-    most of their text is no longer among the best. Recent edits change when there is one that was not told yet.
+    most of their text is no longer among the best. Recent edits change when there is one that was not told yet, and
+    with an error that was not told yet where that costs little: on a fast server, or where the file's own text is to be
+    read `anew` in any case.
     """
     pages = _pages(background, context, int(tokens_max * CHARS_PER_TOKEN))
     hunks, diagnostics = background.hunks, background.diagnostics
     news = any(hunk not in hunks for hunk in context.hunks)
-    if prefill_tokens_per_s is not None and prefill_tokens_per_s >= FAST_PREFILL_TOKENS_PER_S:
+    if anew or (prefill_tokens_per_s is not None and prefill_tokens_per_s >= FAST_PREFILL_TOKENS_PER_S):
         known = {(d.severity, d.message) for d in diagnostics}
         news = news or any(d.severity == "error" and (d.severity, d.message) not in known for d in context.diagnostics)
     if news or pages != background.pages:
