@@ -13,7 +13,7 @@ from hearth.core.candidate import Site, Trimmer
 from hearth.core.check import checked
 from hearth.core.dialect import DIALECTS
 from hearth.core.gate import gate
-from hearth.core.syntax import context_at, window_at
+from hearth.core.syntax import closers_missing, context_at, window_at
 from hearth.core.text import Snapshot
 from hearth.gather import spot_at
 
@@ -75,6 +75,7 @@ def shown(case: Case, pieces: int = 0) -> tuple[str, str]:
         max_lines=MAX_LINES,
         leaks=DIALECTS["qwen"].tokens,
         quote=decision.quote,
+        missing=lambda text: window is not None and closers_missing(window, text),
     )
     trimmer = Trimmer(site)
     step = pieces or max(1, len(case.says))

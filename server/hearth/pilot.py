@@ -18,7 +18,7 @@ from hearth.core.check import checked
 from hearth.core.gate import Gate
 from hearth.core.nextline import LineOrNext, complete_line
 from hearth.core.prompt import CHARS_PER_TOKEN_MIN, TAIL_CHARS_MAX, Anchor, anchor_at, lf, rendered, tail_of
-from hearth.core.syntax import window_at
+from hearth.core.syntax import closers_missing, window_at
 from hearth.core.text import Position, Snapshot, split_lines, utf16_length
 from hearth.flight import Flight
 from hearth.gateway import Gateway, Target
@@ -199,6 +199,10 @@ class Pilot:
 
     def _start(self, base: Spot, there: Spot, lead: str, decision: Gate, target: Target, anchor: Anchor) -> Flight:
         """A flight for `there`, which is `base` with `lead` inserted."""
+        def missing(text: str) -> bool:
+            window = window_at(there.wide, there.wide_at)
+            return window is not None and closers_missing(window, text)
+
         site = Site(
             language=there.snapshot.language,
             line_before=there.line_before,
@@ -210,6 +214,7 @@ class Pilot:
             # Where the cursor's own line goes on below, what is left of it here counts as a line too.
             max_lines=self._lines(target, speculated=bool(lead)) + _goes_on(there),
             leaks=target.dialect.tokens,
+            missing=missing,
         )
         request = Generate(self._rendered(anchor, there), self._tokens_max(), target.dialect.stops)
         self._from = base

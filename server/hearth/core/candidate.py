@@ -387,7 +387,8 @@ class Trimmer:
         closer = self.text[at]
         after = (self._site.line_after.strip() or (self._site.below[0].strip() if self._site.below else ""))[:1]
         outer = self._outer_stack()
-        if outer and outer[-1] == CLOSERS[closer] and after != closer:
+        seen = outer and outer[-1] == CLOSERS[closer] and after != closer
+        if seen or self._site.missing(self.text[: _closers_end(self.text, at)]):
             if self._in_block:
                 # The block that the cursor is in ends here.
                 end = self.text.find("\n", at)
@@ -498,6 +499,12 @@ class Trimmer:
         if not text.strip():
             return Candidate("", reason if self.text.strip() or self._stopped else "the model had nothing to add")
         return fitted(self._site, text, reason)
+
+
+def _closers_end(text: str, at: int) -> int:
+    while at < len(text) and text[at] in CLOSERS:
+        at += 1
+    return at
 
 
 def _runs(line: str) -> bool:

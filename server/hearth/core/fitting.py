@@ -1,7 +1,8 @@
 """A suggestion as a whole, fitted between what stands before and after the cursor: the end of the Trimmer's work."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from hearth.core.cleaning import reindented
 from hearth.core.gate import Extent
@@ -16,7 +17,8 @@ class Site:
 
     `above`: up to 60 lines before the cursor's line, nearest last. `below`: non-blank lines after it, nearest first.
     `leaks`: tokens that end the text wherever they appear. `quote`: what ends the string or comment that the cursor is
-    in, where that began above the cursor's line (`Gate.quote`).
+    in, where that began above the cursor's line (`Gate.quote`). `missing`: whether the document lacks the closing
+    brackets that end the given text, if that is inserted at the cursor (`syntax.closers_missing`); asked in doubt only.
     """
 
     language: str
@@ -28,6 +30,7 @@ class Site:
     max_lines: int = 12
     leaks: tuple[str, ...] = ()
     quote: str = ""
+    missing: Callable[[str], bool] = field(default=lambda _text: False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

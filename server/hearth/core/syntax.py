@@ -9,6 +9,7 @@ alone.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +29,7 @@ HEADERS_MAX = 12
 WINDOW_CHARS_PARSED_MAX = 20_000
 CHARS_BEFORE = 5_000
 CHARS_AFTER = 2_500
+TREES_KEPT_MAX = 6
 PARSE_STEPS_MAX = 150
 """How often the parser may report progress: broken code can make it search for long. A usual window takes under 60."""
 NODES_VISITED_MAX = 2_000
@@ -155,8 +157,10 @@ def inside_of(scanner: Scanner) -> Inside:
     return "comment" if scanner.in_comment else "string" if scanner.quote else "code"
 
 
+@lru_cache(maxsize=TREES_KEPT_MAX)
 def parsed(language: str, text: str) -> "Tree | None":
-    """The tree of a text, None where there is no grammar or the text is too long."""
+    """The tree of a text, None where there is no grammar or the text is too long. The same few texts are asked for
+    again and again on a suggestion's way, and broken ones are slow to parse."""
     grammar = grammar_for(language, text) if language in LANGUAGES else None
     if grammar is None or len(text) > WINDOW_CHARS_PARSED_MAX:
         return None
@@ -221,6 +225,16 @@ def statement_end(window: Window, candidate: str, tree: "Tree | None") -> int:
     newline = text.find("\n", end)
     end = (len(text) if newline < 0 else newline) if text[end - 1 : end] != "\n" else end - 1
     return min(len(candidate), max(0, end - len(window.before)))
+
+
+def closers_missing(window: Window, text: str) -> bool:
+    """Whether the document lacks the closing brackets that end `text`, if that is inserted at the cursor: it parses
+    with them and does not without them. Of code that does not parse in either case nothing can be told."""
+    tree = with_inserted(window, text)
+    if tree is None or tree.root_node.has_error:
+        return False
+    without = with_inserted(window, text.rstrip("".join(CLOSERS)))
+    return without is not None and without.root_node.has_error
 
 
 def closed(language: str, before: str, candidate: str, closes_later: str = "") -> str:
