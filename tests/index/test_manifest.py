@@ -155,6 +155,15 @@ def test_neighbours_are_left_alone(kept):
     assert len(kept.references_of("r")) == 38
 
 
+def test_a_file_that_was_only_touched_keeps_everything_else(kept):
+    kept.replace([entry("a.py", symbols=(AREA,), texts=("x",), uids=(1,))])
+    kept.touch([("a.py", 8, 99), ("unknown", 1, 1)])
+    kept.touch([])
+    assert kept.files() == [FileRow("a.py", b"d", 8, 99, "python")]
+    assert kept.symbols_in("a.py") == [AREA]
+    assert kept.all_uids() == {1}
+
+
 def test_files_are_found_by_their_last_name(kept):
     kept.replace([entry("b/models.py"), entry("a/models.py"), entry("models.py"), entry("a/models.pyi")])
     assert kept.paths_named("models.py") == ["a/models.py", "b/models.py", "models.py"]
