@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hearth.backends.base import Usage
+from hearth.core.confidence import UNSURE
 from hearth.core.copying import CopyPrediction
 from hearth.core.gate import Extent, Gate, gate
 from hearth.core.nextline import complete_line
@@ -68,6 +69,16 @@ class Outcome:
     usage: Usage = Usage()
 
 
+@dataclass(slots=True)
+class Steps:
+    """How far a request came. `gate`: "silent" or the extent; `model`: "asked" or "joined"; "" where it did not come to
+    that. `own_ms`: what it took until then."""
+
+    gate: Extent | Literal["silent", ""] = ""
+    model: Literal["asked", "joined", ""] = ""
+    own_ms: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Traced:
     """One line of "why no suggestion?"."""
@@ -75,6 +86,7 @@ class Traced:
     uri: str
     position: Position
     outcome: Outcome
+    steps: Steps
 
 
 @dataclass(slots=True)
@@ -127,20 +139,20 @@ class Completer:
         cursors: int = 1,
     ) -> Outcome:
         """See `Engine.complete`."""
-        started = time.perf_counter()
+        started, steps = time.perf_counter(), Steps()
         self.counts.requests += 1
         try:
             if cursors > 1 and not invoked:
                 outcome = Outcome((), "none", SEVERAL_CURSORS)
             else:
-                outcome = await self._complete(snapshot, position, invoked, selected, around, started)
+                outcome = await self._complete(snapshot, position, invoked, selected, around, started, steps)
         except asyncio.CancelledError:
             self.counts.cancelled += 1
             raise
         outcome = replace(outcome, latency_ms=round((time.perf_counter() - started) * 1000, 3))
         if not outcome.suggestions:
             self.counts.shown_none_by_reason[outcome.reason] += 1
-        self.trace.append(Traced(snapshot.uri, position, outcome))
+        self.trace.append(Traced(snapshot.uri, position, outcome, steps))
         return outcome
 
     def changed(self, snapshot: Snapshot) -> None:
@@ -163,6 +175,7 @@ class Completer:
         selected: tuple[Range, str] | None,
         around: Around | None,
         started: float,
+        steps: Steps,
     ) -> Outcome:
         if off := self._switched_off(snapshot):
             return Outcome((), "none", off)
@@ -176,6 +189,7 @@ class Completer:
         if deleted and not invoked:
             return Outcome((), "none", "you deleted this suggestion")
         further = accepted or invoked  # a suggestion may begin on the next line
+        self.pilot.release(spot.place, asked_for=invoked)
         if found := self.memory.lookup_all(spot.place):
             self.counts.memory_hits += 1
             entry, rest = found[0]
@@ -198,23 +212,28 @@ class Completer:
         )
         if accepted and not invoked and self._unwanted(decision):
             return Outcome((), "none", f"suggestions in a {decision.inside} are switched off")
+        steps.gate = "silent" if decision.silent else decision.extent
         if decision.silent:
             return Outcome((), "none", decision.silent)
         if not invoked and (reason := self.pilot.nothing.get(spot.place)):
             return Outcome((), "none", reason)
         flight = self.pilot.joined(spot.place)
+        steps.model, steps.own_ms = ("joined" if flight else "asked"), (time.perf_counter() - started) * 1000
         if flight:
-            await self._arrive(flight, spot, started)
+            await self._arrive(flight, spot, started, invoked)
         if flight is None or not flight.agrees(spot.place) or (flight.over and not flight.candidate):
-            flight = await self._ask(spot, decision, started)
+            flight = await self._ask(spot, decision, started, invoked)
         if flight is None:
             return await self._from_workspace(spot, decision.extent, selected, self._gateway.why_no_target("complete"))
         if flight.error:
             return await self._from_workspace(spot, decision.extent, selected, flight.error.message)
+        if not invoked and flight.agrees(spot.place) and flight.doubted(spot.place):
+            return Outcome((), "none", UNSURE, flight.backend, flight.model, usage=flight.usage)
         kind = self.trust.kind(snapshot.language, flight.confidence)
         if not invoked and not flight.shown and flight.candidate and not self.trust.worth_showing(kind):
             return Outcome((), "none", "suggestions of this kind were hardly ever taken", flight.backend, flight.model)
         outcome = self._landed(flight, spot, selected, further)
+        self.pilot.release(spot.place, asked_for=bool(outcome.suggestions))
         if outcome.suggestions and not flight.counted:
             flight.counted, self._kind = True, kind
             self.trust.shown(kind)
@@ -258,7 +277,7 @@ class Completer:
                 return None
         return self._gateway.target("complete")
 
-    async def _ask(self, spot: Spot, decision: Gate, started: float) -> Flight | None:
+    async def _ask(self, spot: Spot, decision: Gate, started: float, invoked: bool) -> Flight | None:
         """A generation for this place, waited for as long as a request may take; None if no model is ready.
 
         A server that fails before its first word is passed over for the next one.
@@ -269,19 +288,20 @@ class Completer:
             if target is None:
                 return None
             flight = await self.pilot.take_off(spot, decision, target, started + ANSWER_DEADLINE_S)
-            await self._arrive(flight, spot, started)
+            await self._arrive(flight, spot, started, invoked)
             if not flight.error or flight.pieces:
                 return flight
         return flight
 
-    async def _arrive(self, flight: Flight, spot: Spot, started: float) -> None:
+    async def _arrive(self, flight: Flight, spot: Spot, started: float, invoked: bool) -> None:
         """Wait until the flight is over or turns out to go elsewhere, until it has whole lines to show when that takes
         long, or for the deadline."""
         while not (flight.candidate or flight.over) and flight.agrees(spot.place):
             now = time.perf_counter()
             early = now >= flight.started + FIRST_LINES_AFTER_S
             if now >= started + ANSWER_DEADLINE_S or (early and flight.rest(flight.so_far(), spot.place)):
-                flight.answered = flight.shown = True  # it goes on: a model that is loading must not be interrupted
+                flight.answered = True  # it goes on: a model that is loading must not be interrupted
+                flight.shown |= invoked or not flight.doubted(spot.place)
                 return
             until = started + ANSWER_DEADLINE_S if early else flight.started + FIRST_LINES_AFTER_S
             await flight.wait(until - now)

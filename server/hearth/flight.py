@@ -8,9 +8,11 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from hearth.backends.base import Delta, Finish, Usage
 from hearth.core.candidate import Candidate
+from hearth.core.confidence import SURE_MIN, Said
 from hearth.core.nextline import LineOrNext
 from hearth.errors import HearthError
 from hearth.store import Place, typed_since
@@ -55,6 +57,7 @@ class Flight:
         self.confidence = 1.0
         self.counted = False  # it is part of what is known of the user's taste
         self.shown = False  # some of its lines were: they must stay
+        self._said = Said()
         self._trimmer = trimmer
         self._check = check
         self._events = events
@@ -75,7 +78,20 @@ class Flight:
 
     def so_far(self) -> Candidate:
         """The whole lines that are sure by now."""
-        return self.candidate or self._trimmer.so_far()
+        return self.candidate or self._surest(self._trimmer.so_far())[0]
+
+    def doubted(self, now: Place) -> bool:
+        """Whether the model was too unsure of the first line to show it at `now` unasked. Never where it does not
+        tell, once a part was shown, or where what was typed since proved its beginning right."""
+        if self.shown or not self._said.known:
+            return False
+        candidate, sure = self.candidate, self.confidence
+        if candidate is None:
+            candidate, sure = self._surest(self._trimmer.so_far())
+        if not candidate.text or sure >= SURE_MIN:
+            return False
+        text, past = self.lead + candidate.text, len(self.lead)
+        return not any(text.startswith(typed) and typed[past:].strip() for typed in typed_since(self.place, now))
 
     def agrees(self, now: Place) -> bool:
         """Whether the text at `now` is where this flight started plus a part of what it streams (or the other way
@@ -158,6 +174,13 @@ class Flight:
         text = self.lead + self._trimmer.text
         return text.startswith(typed) or typed.startswith(text)
 
+    def _surest(self, candidate: Candidate) -> tuple[Candidate, float]:
+        """`candidate` up to a later line that the model was unsure of, and how sure it was of the first."""
+        text, sure = self._said.judged(candidate.text)
+        if text != candidate.text:
+            candidate = replace(candidate, text=text, reason="cut where the model was unsure")
+        return candidate, sure
+
     async def _drive(self) -> None:
         try:
             reason = "truncated"
@@ -168,6 +191,7 @@ class Flight:
                         reason = event.reason
                         break
                     self.pieces += 1
+                    self._said.add(event.text, event.logprobs)
                     if self._abandoned:
                         return
                     if self._trimmer.feed(event.text) == "stop":
@@ -176,8 +200,9 @@ class Flight:
                     self._changed.set()
                     if not self._fits(self._typed):
                         return  # what was typed so far could have become this text, but it did not
-            whole = self._trimmer.finish(reason)
-            self.candidate, self.confidence = (whole, 1.0) if self.shown else self._check(whole)
+            whole, sure = self._surest(self._trimmer.finish(reason))
+            checked, confidence = (whole, 1.0) if self.shown else self._check(whole)
+            self.candidate, self.confidence = checked, confidence * sure
         except HearthError as error:
             self.error = error
         finally:

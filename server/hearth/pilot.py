@@ -15,6 +15,7 @@ from hearth.backends.base import Generate
 from hearth.core.background import EMPTY, Background
 from hearth.core.candidate import Candidate, Site
 from hearth.core.check import checked
+from hearth.core.confidence import UNSURE
 from hearth.core.gate import Gate
 from hearth.core.nextline import LineOrNext, complete_line
 from hearth.core.prompt import CHARS_PER_TOKEN_MIN, TAIL_CHARS_MAX, Anchor, anchor_at, lf, rendered, tail_of
@@ -24,7 +25,7 @@ from hearth.flight import Flight
 from hearth.gateway import Gateway, Target
 from hearth.gather import Spot, spot_at
 from hearth.settings import CompletionSettings
-from hearth.store import Entry, Memory, Place
+from hearth.store import Entry, Memory, Place, typed_since
 
 TOKENS_PER_LINE = 20
 TOKENS_MAX = 256
@@ -32,6 +33,7 @@ ANCHORS_MAX = 8
 CONTEXT_TOKENS_ASSUMED = 4_096
 """For a server that does not say how much its model takes."""
 EMPTY_PLACES_MAX = 64
+HELD_MAX = 8
 CONFIDENCE_MIN = 0.3
 ONLY_CLOSES = " \t\n)]};,"
 LINES_AT_ONCE_MIN = 2
@@ -71,6 +73,7 @@ class Pilot:
         self.flight: Flight | None = None
         self.counts = Counts()
         self.nothing: dict[Place, str] = {}  # places the model had nothing for, and why
+        self._held: dict[Place, Entry] = {}  # what the model was too unsure of, newest last
         self.anchors: dict[str, Anchor] = {}  # by URI, newest last
         self.background: Background = EMPTY  # what stands before every file's own text
         self.resident: tuple[str, str] | None = None  # URI and head of what the server has read last
@@ -106,6 +109,15 @@ class Pilot:
             return None
         self.counts.joined += 1
         return flight
+
+    def release(self, now: Place, *, asked_for: bool) -> None:
+        """Remember what was held back for doubt and lies at `now`, if the user asks for it or has begun to type it."""
+        for place, entry in list(self._held.items()):
+            typed = [part for part in typed_since(place, now) if entry.text.startswith(part)]
+            if (asked_for and typed) or any(part.strip() for part in typed):
+                del self._held[place]
+                self.nothing.pop(place, None)
+                self._memory.remember(entry)
 
     async def take_off(self, spot: Spot, decision: Gate, target: Target, until: float) -> Flight:
         """Start a generation, after the one on its way, which disagrees, is ended.
@@ -199,6 +211,7 @@ class Pilot:
 
     def _start(self, base: Spot, there: Spot, lead: str, decision: Gate, target: Target, anchor: Anchor) -> Flight:
         """A flight for `there`, which is `base` with `lead` inserted."""
+
         def missing(text: str) -> bool:
             window = window_at(there.wide, there.wide_at)
             return window is not None and closers_missing(window, text)
@@ -279,9 +292,16 @@ class Pilot:
             self.resident = (place.uri, flight.head)
         candidate = flight.candidate
         if candidate and candidate.text:
-            self._memory.remember(Entry(place, candidate.text, flight.backend, flight.model))
-        elif candidate:
-            self.nothing[place] = candidate.reason
+            entry = Entry(place, candidate.text, flight.backend, flight.model)
+            if not flight.doubted(flight.place):
+                self._memory.remember(entry)
+                return
+            self._held.pop(place, None)
+            self._held[place] = entry
+            if len(self._held) > HELD_MAX:
+                del self._held[next(iter(self._held))]
+        if candidate:
+            self.nothing[place] = UNSURE if candidate.text else candidate.reason
             if len(self.nothing) > EMPTY_PLACES_MAX:
                 del self.nothing[next(iter(self.nothing))]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import signal
 import subprocess
@@ -156,6 +157,27 @@ async def test_text_and_usage(model):
         # A request for no tokens only fills the cache.
         _, deltas, finish = await run(backend, PROMPT + "def other(", 0)
         assert deltas <= 1
+
+
+async def test_it_tells_how_sure_the_model_is(plain):
+    """The probabilities that are computed back from a sampling that is almost greedy are the model's own: compared
+    with those that the server gives before sampling, which take it long to find."""
+    backend = make(BackendSettings("llamacpp", plain))
+    await backend.probe()
+    unsure = 0
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
+        for line in ("for ", "import ", "    if not ", "# ", "print("):
+            prompt = f"<|fim_prefix|>{line}<|fim_suffix|>\n<|fim_middle|>"
+            body = {"prompt": prompt, "n_predict": 6, "temperature": 0, "n_probs": 10, "id_slot": 1}
+            answer = (await client.post(f"{plain}/completion", json=body, timeout=HANG_S)).json()
+            exact = [entry["logprob"] for entry in answer["completion_probabilities"]]
+            events = [event async for event in backend.generate(Generate(prompt, 6)) if isinstance(event, Delta)]
+            assert "".join(event.text for event in events) == answer["content"]
+            told = [value for event in events for value in event.logprobs]
+            assert list(map(math.exp, told)) == pytest.approx(list(map(math.exp, exact)), abs=0.02)
+            unsure += sum(value < math.log(0.9) for value in told)
+    assert unsure >= 2, "a comparison of certainties alone tells nothing"
+    await backend.aclose()
 
 
 @pytest.mark.parametrize("way", ["cancel", "aclose"])

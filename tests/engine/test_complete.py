@@ -1,15 +1,18 @@
 """The completion pipeline over the scripted backend: what is asked, joined, cancelled, remembered and answered."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import math
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
 
+from hearth.backends.base import Delta
 from hearth.backends.scripted import Rule, Script, ScriptedBackend
 from hearth.complete import Completer, Outcome
+from hearth.core.confidence import UNSURE
 from hearth.core.copying import CopyPrediction
 from hearth.core.gate import Extent
 from hearth.core.text import Position, Range, Snapshot
@@ -346,3 +349,101 @@ async def test_taking_suggestions_keeps_them_coming() -> None:
             assert text_of(await b.ask(f"x{number} = █\n")) == "value"
             if number % 10 == 0:
                 await b.ask(f"x{number} = value█\n")
+
+
+@pytest.fixture
+def sure_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, float], None]:
+    """From now on the model tells how sure it is: certain, but for pieces that contain a text."""
+    doubts: dict[str, float] = {}
+
+    def telling(piece: str) -> Delta:
+        probability = next((p for text, p in doubts.items() if text in piece), 1.0)
+        return Delta(piece, logprobs=(math.log(probability),))
+
+    monkeypatch.setattr("hearth.backends.scripted.Delta", telling)
+    return doubts.__setitem__
+
+
+Sure = Callable[[str, float], None]
+WILD = Script(rules=(Rule(ends_with="x = ", text="wild()\n"),), text="other()\n")
+
+
+async def test_what_the_model_is_unsure_of_is_shown_only_when_asked_for(sure_of: Sure) -> None:
+    sure_of("wild", 0.02)
+    async with bench(WILD) as b:
+        for _ in range(2):
+            outcome = await b.ask("x = █\n")
+            assert (outcome.suggestions, outcome.reason) == ((), UNSURE)
+        assert b.completer.counts.shown_none_by_reason[UNSURE] == 2
+        assert text_of(await b.ask("x = █\n", invoked=True)) == "wild()"
+        assert b.backend.counts.calls == 1  # it was kept all the time
+        assert text_of(await b.ask("x = █\n")) == "wild()"  # what was shown stays
+        assert text_of(await b.ask("y = █\n")) == "other()"
+
+
+@pytest.mark.parametrize("token_ms", [0, 60])
+async def test_who_asks_gets_it_at_once(sure_of: Sure, token_ms: int) -> None:
+    sure_of("wild", 0.02)
+    async with bench(replace(WILD, token_ms=token_ms)) as b:
+        assert text_of(await b.ask("x = █\n", invoked=True)) == "wild()"
+        assert (await b.ask("x = █\n")).source == "memory"
+
+
+async def test_typing_its_beginning_proves_it_right(sure_of: Sure) -> None:
+    sure_of("wild", 0.02)
+    async with bench(WILD) as b:
+        assert (await b.ask("x = █\n")).reason == UNSURE
+        outcome = await b.ask("x = w█\n")
+        assert (outcome.source, text_of(outcome)) == ("memory", "ild()")
+        assert b.backend.counts.calls == 1
+        assert text_of(await b.ask("x = █\n")) == "wild()"  # backspace
+
+
+async def test_typing_something_else_does_not(sure_of: Sure) -> None:
+    sure_of("wild", 0.02)
+    async with bench(WILD) as b:
+        await b.ask("x = █\n")
+        assert text_of(await b.ask("x = o█\n")) == "other()"
+        assert (await b.ask("x = █\n")).reason == UNSURE
+
+
+async def test_a_slow_models_first_line_is_judged_before_it_is_shown(sure_of: Sure) -> None:
+    sure_of("tot", 0.02)
+    slow = Script(text="total = 0\n    for b in a:\n        total += b\n    return total\n", token_ms=30)
+    async with bench(slow) as b:
+        outcome = await b.ask("def f(a):\n    █\n")
+        assert (outcome.suggestions, outcome.reason) == ((), UNSURE)
+        outcome = await b.ask("def f(a):\n    t█\n")  # joins what is still being written
+        assert text_of(outcome).startswith("otal = 0")
+        assert b.backend.counts.calls == 1
+
+
+@pytest.mark.parametrize("token_ms", [0, 25])
+async def test_a_later_line_that_the_model_is_unsure_of_is_cut_off(sure_of: Sure, token_ms: int) -> None:
+    sure_of("zz", 0.02)
+    body = "total = 0\n    total += a\n    zzzzzzzz(a)\n    return total\n"
+    async with bench(Script(text=body, token_ms=token_ms)) as b:
+        first = text_of(await b.ask("def f(a):\n    █\n"))
+        assert "total = 0\n    total += a".startswith(first)
+        await until_idle(b)
+        assert text_of(await b.ask("def f(a):\n    █\n")) == "total = 0\n    total += a"
+
+
+async def test_a_speculation_that_the_model_is_unsure_of_is_not_shown_after_tab(sure_of: Sure) -> None:
+    sure_of("seco", 0.02)
+    async with bench(Script(document=PROGRAM, chunk_chars=5)) as b:
+        assert text_of(await b.ask("import os\n\nfir█\n")) == "st = 1"
+        await until_idle(b)
+        outcome = await b.ask("import os\n\nfirst = 1█\n")  # Tab
+        assert (outcome.suggestions, outcome.reason) == ((), UNSURE)
+        assert text_of(await b.ask("import os\n\nfirst = 1\n█\n", invoked=True)) == "second = 2"
+        assert b.completer.pilot.counts.model_calls == 1
+
+
+async def test_doubts_of_names_and_of_the_model_add_up(sure_of: Sure) -> None:
+    sure_of("gamma", 0.3)
+    async with bench(Script(text="gamma_one + delta_two\n", chunk_chars=0)) as b:
+        assert (await b.ask("x = █\n")).reason == UNSURE
+    sure_of("gamma", 0.9)
+    async with bench(Script(text="gamma_one + delta_two\n", chunk_chars=0)) as b:
+        assert text_of(await b.ask("x = █\n")) == "gamma_one + delta_two"

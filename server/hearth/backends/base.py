@@ -45,11 +45,13 @@ class Delta:
     """A piece of generated text, valid Unicode without NUL or lone surrogates, never empty.
 
     `usage` is what the server has counted by now, where it says so while it streams: generations are mostly stopped
-    early, before any Finish could tell.
+    early, before any Finish could tell. `logprobs` are the natural logarithms of the probabilities that the model gave
+    its tokens, in order; () where the server does not say.
     """
 
     text: str
     usage: Usage | None = None
+    logprobs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from hearth.backends.base import Delta, Finish, Generate, Probe, Usage
 from hearth.backends.embedding import Vector, embed_ollama, ollama_has
 from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
 from hearth.backends.llamacpp import choose_dialect
-from hearth.backends.reading import Reason, Step
+from hearth.backends.reading import Reason, Step, logprobs_of
 from hearth.backends.wire import Value, integer, string, table, tables
 from hearth.core.dialect import detect
 from hearth.errors import BackendError, ModelLoading, ModelMissing, ProtocolFault
@@ -24,6 +24,11 @@ KEEP_ALIVE = "30m"
 LOADED_FRESH_S = 3.0
 """For so long after an answer the model counts as loaded; after that `/api/ps` is asked first (a millisecond)."""
 LOAD_S = 600.0
+LOGPROB_COST_S = 0.0015
+"""What a token costs more with its probability, estimated: an exponential for each of 150,000 words, on one core."""
+LOGPROB_SHARE_MAX = 0.05
+"""Of the time for a token; a model that writes faster is not asked how sure it is."""
+PACE_PIECES_MIN = 8
 RECOMMENDED = "qwen2.5-coder:1.5b-base"
 
 
@@ -37,6 +42,7 @@ class Ollama:
         self._model = settings.model
         self._context_tokens = settings.context_tokens
         self._loaded_until = 0.0
+        self._token_s: float | None = None  # the time between two tokens, in the last generation
         self._load: asyncio.Task[BackendError | None] | None = None
 
     @property
@@ -98,10 +104,19 @@ class Ollama:
                 "stop": list(request.stop),
             },
         }
+        if request.max_tokens and (self._token_s or 0.0) * LOGPROB_SHARE_MAX >= LOGPROB_COST_S:
+            body["logprobs"] = True  # servers from before 0.12.11 do not know it, and pass over it
+        clock = asyncio.get_running_loop().time
+        first_at, pieces = 0.0, 0
         stream = converse(self._http, "/api/generate", body, "ndjson", read_event, max_tokens=request.max_tokens)
         async with aclosing(stream) as events:
             async for event in events:
-                self._loaded_until = asyncio.get_running_loop().time() + LOADED_FRESH_S
+                now = clock()
+                self._loaded_until = now + LOADED_FRESH_S
+                if isinstance(event, Delta):
+                    first_at, pieces = first_at or now, pieces + 1
+                    if pieces > PACE_PIECES_MIN:
+                        self._token_s = (now - first_at) / (pieces - 1)
                 yield event
 
     async def embed(self, texts: Sequence[str], model: str) -> list[Vector]:
@@ -172,7 +187,7 @@ def read_event(value: Value) -> Step:
         raise ProtocolFault("a line is not one of Ollama's")
     text = string(value.get("response"))
     if value.get("done") is not True:
-        return Step(text)
+        return Step(text, logprobs=logprobs_of(entry.get("logprob") for entry in tables(value.get("logprobs"))))
     reason: Reason = "length" if value.get("done_reason") == "length" else "stop"
     # The count contains what came from the cache, so the part that was evaluated now is not known.
     usage = Usage(integer(value.get("prompt_eval_count")), None, integer(value.get("eval_count")))

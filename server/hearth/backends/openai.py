@@ -6,12 +6,13 @@ stop strings: they get the first four, and the rest is watched here.
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from hearth.backends.base import Delta, Finish, Generate, Probe, Usage
 from hearth.backends.embedding import Vector, embed_openai, lists_model
 from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
 from hearth.backends.llamacpp import choose_dialect
-from hearth.backends.reading import Reason, Step
+from hearth.backends.reading import Reason, Step, logprobs_of
 from hearth.backends.wire import Value, integer, string, table, tables
 from hearth.core.dialect import detect
 from hearth.errors import BackendError, ModelMissing, ProtocolFault, ServerFault, Unauthorised
@@ -20,6 +21,9 @@ from hearth.settings import BackendSettings
 STOP_LIMIT = 4
 CACHING_SERVERS = frozenset({"llama.cpp", "vLLM", "LM Studio", "TabbyAPI"})
 """Servers that keep a prompt's cache from one request to the next without being asked to."""
+TELLING_SERVERS = frozenset({"vLLM", "TabbyAPI"})
+"""Servers that are documented to give probabilities here. LM Studio takes the wish and gives none, llama.cpp sorts the
+whole vocabulary for it, and an unknown one might refuse it."""
 REASONS: dict[str, Reason] = {"stop": "stop", "length": "length", "content_filter": "filter"}
 BROKEN_REASONS = frozenset({"error", "abort"})
 
@@ -42,6 +46,7 @@ class OpenAi:
         self._http = Http(url, Hints(f"the model server at {url}"), api_key=api_key, deadlines=deadlines)
         self._model = settings.model
         self._cache_seen = False
+        self._server = ""
 
     @property
     def name(self) -> str:
@@ -65,7 +70,7 @@ class OpenAi:
                 raise ModelMissing(f"{found.server or hints.label} has no model loaded", hints.pull)
         except BackendError as error:
             return failed_probe("openai", self.url, error)
-        self._model = found.model
+        self._model, self._server = found.model, found.server
         dialect, problem, remedy = choose_dialect(self._settings.fim, detect(found.model), None)
         return Probe(
             "openai",
@@ -94,6 +99,8 @@ class OpenAi:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if self._server in TELLING_SERVERS and request.max_tokens:
+            body["logprobs"] = 1
         return converse(
             self._http,
             "/v1/completions",
@@ -204,7 +211,10 @@ def read_event(value: Value) -> Step:
     if string(finish) in BROKEN_REASONS:
         raise ServerFault(f"the server broke the answer off ({finish})", "Look at the server's log.")
     reason = REASONS.get(str(finish), "stop") if finish else None
-    return Step(string(choices[0].get("text")), reason, usage)
+    # Some give a logarithm, some null, for the first token; what is none is passed over.
+    values: object = table(choices[0].get("logprobs")).get("token_logprobs")
+    logprobs = logprobs_of(cast(list[object], values)) if isinstance(values, list) else ()
+    return Step(string(choices[0].get("text")), reason, usage, logprobs)
 
 
 def is_models_list(value: Value) -> bool:

@@ -4,8 +4,9 @@ The server's own meaning of an event comes from outside as `read`. Here are the 
 done and when it is only cut off, what is held back until it is certain, and how much is too much.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from typing import Literal
 
 from hearth.backends.base import Delta, Finish, Usage
@@ -15,17 +16,24 @@ from hearth.errors import BackendError, LimitExceeded
 TOKEN_SLACK = 16
 """Pieces a server may send beyond the tokens asked for, before it counts as endless."""
 TEXT_CHARS_PER_TOKEN_MAX = 200
+LOGPROB_MIN = -100.0
+"""Less is what servers say for "impossible", which no token is that was chosen."""
+LOGPROBS_PER_EVENT_MAX = 64
 
 Reason = Literal["stop", "length", "filter"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one JSON event means: text, the end, figures; any of them may be missing. Figures add to earlier ones."""
+    """What one JSON event means: text, the end, figures; any of them may be missing. Figures add to earlier ones.
+
+    `logprobs`: as in Delta, of the tokens of this text.
+    """
 
     text: str = ""
     reason: Reason | None = None
     usage: Usage | None = None
+    logprobs: tuple[float, ...] = ()
 
 
 class Reading:
@@ -52,6 +60,7 @@ class Reading:
         self._watcher = StopWatcher(watched_stops)
         self._reason: Reason | None = None
         self._usage = self._told = Usage()
+        self._logprobs: tuple[float, ...] = ()  # of text that is held back
         self._pieces = 0
         self._chars = 0
         self.events = 0
@@ -76,7 +85,7 @@ class Reading:
         """What was held back, and the one terminal event."""
         rest = self._watcher.feed(self._cleaner.close()) + self._watcher.close()
         if rest:
-            yield Delta(rest)
+            yield Delta(rest, logprobs=self._logprobs)
         yield Finish(self._reason or ("stop" if self.over else "truncated"), self._usage)
 
     def _take(self, values: Iterator[Value]) -> Iterator[Delta]:
@@ -87,11 +96,13 @@ class Reading:
                 news = _merged(self._usage, step.usage)
                 text = "" if self._reason else self._watcher.feed(self._cleaner.feed(step.text))
                 self._count(step.text)
+                self._logprobs += step.logprobs if step.text else ()
                 self._reason = self._reason or step.reason
                 self._usage, told = news, news is not self._told
                 if text:
                     self._told = news
-                    yield Delta(text, news if told else None)
+                    logprobs, self._logprobs = self._logprobs, ()
+                    yield Delta(text, news if told else None, logprobs)
                 if self._watcher.stopped:
                     return
         except BackendError:
@@ -104,6 +115,15 @@ class Reading:
         most = self._max_tokens
         if self._pieces > most + TOKEN_SLACK or self._chars > (most + TOKEN_SLACK) * TEXT_CHARS_PER_TOKEN_MAX:
             raise LimitExceeded(f"the server went on beyond the {most} tokens that were asked for")
+
+
+def logprobs_of(values: Iterable[object]) -> tuple[float, ...]:
+    """Those of some JSON values that are the logarithm of a token's probability; foreign JSON may have anything."""
+    return tuple(
+        float(value)
+        for value in islice(values, LOGPROBS_PER_EVENT_MAX)
+        if isinstance(value, int | float) and not isinstance(value, bool) and LOGPROB_MIN <= value <= 0
+    )
 
 
 def _merged(old: Usage, new: Usage | None) -> Usage:
