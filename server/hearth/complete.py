@@ -196,20 +196,7 @@ class Completer:
             told = Outcome((), "memory", "remembered", entry.backend, entry.model)
             shown = self._shown(spot, rest, selected, told, further)
             return self._with_alternatives(shown, spot, [rest for _, rest in found[1:]], selected)
-        above, below = spot.above_nonblank, spot.below[0] if spot.below else ""
-        window = window_at(spot.wide, spot.wide_at)
-        decision = gate(
-            spot.line_before,
-            spot.line_after.rstrip(),
-            above,
-            below,
-            snapshot.language,
-            invoked=further,
-            context=context_at(window) if window else None,
-            in_comments=self.settings.in_comments,
-            in_strings=self.settings.in_strings,
-            blank_above=bool(spot.above) and not spot.above[-1].strip(),
-        )
+        decision = self._gate(spot, further)
         if accepted and not invoked and self._unwanted(decision):
             return Outcome((), "none", f"suggestions in a {decision.inside} are switched off")
         steps.gate = "silent" if decision.silent else decision.extent
@@ -218,26 +205,34 @@ class Completer:
         if not invoked and (reason := self.pilot.nothing.get(spot.place)):
             return Outcome((), "none", reason)
         flight = self.pilot.joined(spot.place)
-        steps.model, steps.own_ms = ("joined" if flight else "asked"), (time.perf_counter() - started) * 1000
+        steps.own_ms = (time.perf_counter() - started) * 1000
         if flight:
+            steps.model = "joined"
             await self._arrive(flight, spot, started, invoked)
         if flight is None or not flight.agrees(spot.place) or (flight.over and not flight.candidate):
+            steps.model = "asked"
             flight = await self._ask(spot, decision, started, invoked)
         if flight is None:
+            steps.model = ""
             return await self._from_workspace(spot, decision.extent, selected, self._gateway.why_no_target("complete"))
         if flight.error:
             return await self._from_workspace(spot, decision.extent, selected, flight.error.message)
-        if not invoked and flight.agrees(spot.place) and flight.doubted(spot.place):
-            return Outcome((), "none", UNSURE, flight.backend, flight.model, usage=flight.usage)
-        kind = self.trust.kind(snapshot.language, flight.confidence)
-        if not invoked and not flight.shown and flight.candidate and not self.trust.worth_showing(kind):
-            return Outcome((), "none", "suggestions of this kind were hardly ever taken", flight.backend, flight.model)
-        outcome = self._landed(flight, spot, selected, further)
-        self.pilot.release(spot.place, asked_for=bool(outcome.suggestions))
-        if outcome.suggestions and not flight.counted:
-            flight.counted, self._kind = True, kind
-            self.trust.shown(kind)
-        return outcome
+        return self._offered(flight, spot, selected, invoked, further)
+
+    def _gate(self, spot: Spot, invoked: bool) -> Gate:
+        window = window_at(spot.wide, spot.wide_at)
+        return gate(
+            spot.line_before,
+            spot.line_after.rstrip(),
+            spot.above_nonblank,
+            spot.below[0] if spot.below else "",
+            spot.snapshot.language,
+            invoked=invoked,
+            context=context_at(window) if window else None,
+            in_comments=self.settings.in_comments,
+            in_strings=self.settings.in_strings,
+            blank_above=bool(spot.above) and not spot.above[-1].strip(),
+        )
 
     def _since_taken(self, now: Place) -> tuple[bool, bool]:
         """(accepted, deleted): whether `now` is right behind the last accepted suggestion, or inside what was
@@ -305,6 +300,22 @@ class Completer:
                 return
             until = started + ANSWER_DEADLINE_S if early else flight.started + FIRST_LINES_AFTER_S
             await flight.wait(until - now)
+
+    def _offered(
+        self, flight: Flight, spot: Spot, selected: tuple[Range, str] | None, invoked: bool, further: bool
+    ) -> Outcome:
+        """What a flight gives at this place, unless it is only worth showing to who asks for it."""
+        if not invoked and flight.agrees(spot.place) and flight.doubted(spot.place):
+            return Outcome((), "none", UNSURE, flight.backend, flight.model, usage=flight.usage)
+        kind = self.trust.kind(spot.snapshot.language, flight.confidence)
+        if not invoked and not flight.shown and flight.candidate and not self.trust.worth_showing(kind):
+            return Outcome((), "none", "suggestions of this kind were hardly ever taken", flight.backend, flight.model)
+        outcome = self._landed(flight, spot, selected, further)
+        self.pilot.release(spot.place, asked_for=bool(outcome.suggestions))
+        if outcome.suggestions and not flight.counted:
+            flight.counted, self._kind = True, kind
+            self.trust.shown(kind)
+        return outcome
 
     def _landed(self, flight: Flight, spot: Spot, selected: tuple[Range, str] | None, further: bool) -> Outcome:
         if (flight.over and not flight.candidate) or not flight.agrees(spot.place):
