@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settings",),
     ("backends", "store", "store_disk", "anchors", "index", "ledger", "courier", "worker"),
     ("gateway",),
-    ("gather", "copies", "project", "flight", "pilot", "idle", "complete", "chat", "agent"),
+    ("gather", "copies", "project", "flight", "pilot", "idle", "complete", "why", "chat", "agent"),
     ("engine",),
     ("lsp", "cli", "dashboard"),
     ("__main__",),

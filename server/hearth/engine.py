@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from hearth import __version__
+from hearth import __version__, why
 from hearth.anchors import Anchors
 from hearth.backends.discover import Finder
 from hearth.complete import Completer, Outcome, Source, Suggestion
@@ -210,19 +210,12 @@ class Engine:
     def why(self) -> str:
         """Markdown that lists what was decided for the last completion requests."""
         target = self.gateway.target("complete")
-        lines = ["# Why no suggestion?", ""]
         if target:
             model = target.probe.model or "the loaded model"
-            lines.append(f"Suggestions come from **{model}** ({target.backend.name}).")
+            source = f"Suggestions come from **{model}** ({target.backend.name})."
         else:
-            lines.append(f"Suggestions come from your workspace: {self.gateway.why_no_target('complete')}.")
-        lines += ["", "| where | from | decision | ms |", "|---|---|---|---|"]
-        for traced in reversed(self._completer.trace):
-            name = unquote(traced.uri.rpartition("/")[2])
-            where = f"{name}:{traced.position.line + 1}:{traced.position.character + 1}"
-            outcome = traced.outcome
-            lines.append(f"| {_cell(where)} | {outcome.source} | {_cell(outcome.reason)} | {outcome.latency_ms:.1f} |")
-        return "\n".join(lines) + "\n"
+            source = f"Suggestions come from your workspace: {self.gateway.why_no_target('complete')}."
+        return why.page(source, self._completer.trace)
 
     async def run(self) -> None:
         """The background work, until cancelled: servers, the index, open documents, the prompt store."""
@@ -375,10 +368,6 @@ def path_of(uri: str) -> Path | None:
 def _copy_path(uri: str) -> str:
     path = path_of(uri)
     return str(path) if path else uri
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _sentence(text: str) -> str:
