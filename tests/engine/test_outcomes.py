@@ -9,6 +9,7 @@ from hearth import why
 from hearth.backends.scripted import Script
 from hearth.complete import NEXT_LINE_READY, SEVERAL_CURSORS
 from hearth.core.copying import CopyPrediction
+from hearth.core.text import Snapshot
 from hearth.gather import WINDOW_CHARS_MAX
 from hearth.settings import CompletionSettings
 
@@ -121,3 +122,43 @@ async def test_several_cursors_are_a_reason_too() -> None:
         await b.completer.complete(snapshot, position, invoked=False, selected=None, cursors=2)
         assert b.completer.counts.shown_none_by_reason == {SEVERAL_CURSORS: 1}
         assert row(b)["decision"] == SEVERAL_CURSORS
+
+
+async def test_what_was_typed_whole_meanwhile_leaves_nothing_to_add(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearth.complete.FIRST_LINES_AFTER_S", 5.0)
+    async with bench(Script(text="12\n", delay_ms=200)) as b:
+        first = asyncio.create_task(b.ask("x = █\n"))
+        await asyncio.sleep(0.05)
+        snapshot, position = b.typed("x = 12█\n")
+        outcome = await b.completer.complete(snapshot, position, invoked=False, selected=None)
+        assert (outcome.source, outcome.reason) == ("none", "nothing left to add")
+        assert row(b)["model"].startswith("joined")
+        assert text_of(await first) == "12"
+
+
+async def test_a_request_that_one_elsewhere_overtook_is_told_so() -> None:
+    async with bench(Script(text="12\n", delay_ms=300)) as b:
+        first = asyncio.create_task(b.ask("x = █\n"))
+        await asyncio.sleep(0.05)
+        other = Snapshot.of("first = 0\ny = \n", uri="file:///w/b.py", language="python")
+        second = asyncio.create_task(b.completer.complete(other, other.position_at(14), invoked=False, selected=None))
+        assert (await first).reason == "a newer key took over"
+        assert text_of(await second) == "12"
+        assert b.completer.counts.shown_none_by_reason == {"a newer key took over": 1}
+
+
+async def test_what_is_prepared_is_counted_apart() -> None:
+    async with bench(ONE) as b:
+        await b.ask("x = █\n")
+        async with asyncio.timeout(10):
+            while not b.completer.pilot.counts.speculated:
+                await asyncio.sleep(0.01)
+        assert (b.completer.counts.requests, b.completer.pilot.counts.model_calls) == (1, 1)
+
+
+async def test_an_accepted_comment_is_not_followed_by_another_where_none_are_wanted() -> None:
+    async with bench(Script(text="1  # one\n"), settings=CompletionSettings(in_comments=False)) as b:
+        shown = text_of(await b.ask("x = █\n"))
+        reason = "suggestions in a comment are switched off"
+        assert (await b.ask(f"x = {shown}█\n")).reason == reason
+        assert b.completer.counts.shown_none_by_reason == {reason: 1}

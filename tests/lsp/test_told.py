@@ -84,3 +84,11 @@ async def test_several_cursors_are_left_alone_unless_asked_for(server):
     assert "there are several cursors" in await client.command("hearth.whyNoSuggestion")
     assert [item["insertText"] for item in await items(2, cursors=1)] == ["1"]
     assert [item["insertText"] for item in await items(1, cursors=2)] == ["1"]
+
+
+async def test_what_was_taken_is_counted(server):
+    client = await server({"text": "1\n"})
+    await client.open(URI, "x = \n")
+    (item,) = await client.complete(URI, 0, 4)
+    await client.command(item["command"]["command"], *item["command"]["arguments"])
+    assert (await client.request("hearth/status"))["completions"]["accepted"] == 1
