@@ -12,17 +12,15 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from hearth.core.facts import Import, Symbol, SymbolKind
+from hearth.core.facts import Import, Symbol
 from hearth.core.grammars import grammar, grammar_for
 from hearth.core.symbol_imports import imports_of
 from hearth.core.symbol_queries import PATTERNS
+from hearth.core.symbol_sweep import Event, Sweep
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Query, QueryCursor
 
-SIGNATURE_CHARS_MAX = 300
-VALUE_CHARS_MAX = 120
-NAME_BYTES_MAX = 200
 SYMBOLS_MAX = 10_000
 """Of one file; more are of machine-made code or data, and the first of them will do."""
 IMPORTS_MAX = 2_000
@@ -32,33 +30,22 @@ REFERENCE_CHARS_MIN = 3
 OPEN_MATCHES_MAX = 256
 """Matches that the query keeps open at once: they cost time at every node, and nesting can be made arbitrarily deep."""
 
-_CLASSES = frozenset(("class", "interface", "enum", "type", "within"))
-_FUNCTIONS = frozenset(("function", "method", "scope"))
-_HEADS = frozenset(("class", "interface", "enum", "module", "function", "method"))
 _NOT_REFERENCES = frozenset((
     "False", "None", "True", "and", "assert", "async", "await", "break", "class", "cls", "continue", "def", "del",
     "elif", "else", "except", "finally", "for", "from", "global", "import", "lambda", "nonlocal", "not", "pass",
     "raise", "return", "self", "try", "while", "with", "yield",
 ))  # fmt: skip
-_DECORATORS_SHOWN = frozenset(
-    ("abstractmethod", "cached_property", "classmethod", "dataclass", "overload", "property", "staticmethod")
-)
-_DECORATOR = re.compile(r"@[\w.]*?(\w+)[ \t]*(?=[\n(])")
+_DOUBLE = r'''(?:""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""|[^"\\\n]*(?:\\.[^"\\\n]*)*")'''
+_SINGLE = _DOUBLE.replace('"', "'")
 _PYTHON_TOKEN = re.compile(
-    r"""[\w#"']"""
-    r"""(?:(?<=[fF])[rR]?(?:\"\"\"(?:[^"\\]|\\.|"(?!""))*\"\"\"|'''(?:[^'\\]|\\.|'(?!''))*'''|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
-    r"""|(?<=\w)\w*"""
-    r"""|(?<=\#)[^\n]*"""
-    r"""|(?<=")(?:""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*\"\"\"|[^"\\\n]*(?:\\.[^"\\\n]*)*")"""
-    r"""|(?<=')(?:''[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*'''|[^'\\\n]*(?:\\.[^'\\\n]*)*'))""",
+    r"""[\w\#"'](?:(?<=[^\WfF])\w*|(?<=[fF])(?:[rR]?(?:"""
+    rf""""{_DOUBLE}|'{_SINGLE})|\w*)|(?<=\#)[^\n]*|(?<="){_DOUBLE}|(?<='){_SINGLE})""",
     re.DOTALL,
 )
+"""A word, a string or a comment; an f-string with its prefix. The rest of the code is passed over."""
 _IN_BRACES = re.compile(r"\{([^{}]+)\}")
 _WORD = re.compile(r"\w+")
 _SELF = re.compile(rb"\n[ \t]+self\.([^\W\d]\w*)[ \t]*(?::([^=\n]+))?=(?!=)[ \t]*([^\n]*)")
-_OWNER_WORD = re.compile(r"[^\W\d][\w$]*")
-_DECLARES = re.compile(rb"\b(const|let|var)\s+$")
-_EXPORTS = frozenset(("exports", "module"))
 
 
 class Found(NamedTuple):
@@ -69,31 +56,6 @@ class Found(NamedTuple):
     references: dict[str, int]
 
 
-class _Event(NamedTuple):
-    """A match of one of the patterns. Bytes and rows (0-based; `end_row` inclusive); sorts outer before inner."""
-
-    start: int
-    end_negative: int
-    pattern: int
-    kind: str
-    name_start: int
-    name_end: int
-    body: int
-    row: int
-    end_row: int
-    owner: str
-
-
-class _Scope(NamedTuple):
-    """What the sweep is inside of. `path`: the container of what is in it."""
-
-    start: int
-    end: int
-    kind: str
-    path: str
-    head: str
-
-
 def symbols_of(root: "Node", source: bytes, language: str, text: str) -> Found:
     """The facts of a tree. `source`: the text in UTF-8, as it was parsed."""
     compiled = _compiled(language, *(grammar_for(language, text) or ("", "")))
@@ -102,7 +64,7 @@ def symbols_of(root: "Node", source: bytes, language: str, text: str) -> Found:
     query, kinds, depth = compiled
     cursor = cast("QueryCursor", import_module("tree_sitter").QueryCursor(query, match_limit=OPEN_MATCHES_MAX))
     cursor.set_max_start_depth(depth)
-    events: list[_Event] = []
+    events: list[Event] = []
     imports: list[Import] = []
     imported: set[int] = set()
     names: list[bytes] = []
@@ -125,7 +87,7 @@ def symbols_of(root: "Node", source: bytes, language: str, text: str) -> Found:
     else:
         counts = Counter({name.decode("utf-8", "replace"): times for name, times in Counter(names).items()})
     events.sort()
-    symbols = tuple(_Sweep(source, imported).symbols(events))
+    symbols = tuple(Sweep(language, source, imported).symbols(events))
     return Found(symbols, tuple(imports[:IMPORTS_MAX]), _references(counts, symbols))
 
 
@@ -142,159 +104,51 @@ def _compiled(language: str, module: str, function: str) -> "tuple[Query, tuple[
     return query, tuple(kind for kind, _ in patterns.patterns), patterns.depth
 
 
-def _event(pattern: int, kind: str, captures: "dict[str, list[Node]]", source: bytes) -> _Event:
+def _event(pattern: int, kind: str, captures: "dict[str, list[Node]]", source: bytes) -> Event:
     node = captures["d"][0]
-    row = node.start_point[0]
-    last, column = node.end_point
+    start, end, row = node.start_byte, node.end_byte, node.start_point[0]
     if kind == "scope" or kind == "decorated":
-        return _Event(node.start_byte, -node.end_byte, pattern, kind, -1, -1, -1, row, last, "")
+        return Event(start, -end, pattern, kind, -1, -1, -1, -1, False, row, row, "")
     name = captures["n"][0]
-    body = captures["b"][0].start_byte if "b" in captures else -1
-    owner = ""
-    if "o" in captures:
-        whose = captures["o"][0]
-        owner = source[whose.start_byte : whose.end_byte].decode("utf-8", "replace") or "?"
-    return _Event(
-        node.start_byte,
-        -node.end_byte,
+    last, column = node.end_point
+    head_start, head_end, owner = start, end, ""
+    if len(captures) > 2:
+        if "h" in captures:
+            head = captures["h"][0]
+            head_start, head_end = head.start_byte, head.end_byte
+        if "b" in captures:
+            head_end = captures["b"][0].start_byte
+        if "e" in captures:
+            end = captures["e"][0].end_byte
+            last, column = captures["e"][0].end_point
+        if "o" in captures:
+            whose = captures["o"][0]
+            owner = source[whose.start_byte : whose.end_byte].decode("utf-8", "replace") or "?"
+    end_row = last if column else max(row, last - 1)
+    return Event(
+        start,
+        -end,
         pattern,
         kind,
         name.start_byte,
         name.end_byte,
-        body,
+        head_start,
+        head_end,
+        "b" in captures,
         row,
-        last if column else max(row, last - 1),
+        end_row,
         owner,
     )
 
 
-def _set_on_self(source: bytes) -> Iterator[_Event]:
+def _set_on_self(source: bytes) -> Iterator[Event]:
     """`self.x = ...` in Python: one line each, the value as far as it goes on that line."""
     row = at = 0
     for found in _SELF.finditer(source):
         row += source.count(b"\n", at, found.start(1))
         at = found.start(1)
         start, end = found.span(1)
-        yield _Event(start, -found.end(), 0, "self", start, end, -1, row, row, "")
-
-
-class _Sweep:
-    """Goes over the events in the order of the text and keeps what encloses the current one."""
-
-    def __init__(self, source: bytes, imported: set[int]) -> None:
-        self.source = source
-        self.imported = imported
-        self.stack: list[_Scope] = []
-        self.named: set[int] = set()
-        self.attributes: set[tuple[str, str]] = set()
-        self.decorated: _Event | None = None
-
-    def symbols(self, events: list[_Event]) -> Iterator[Symbol]:
-        stack = self.stack
-        for event in events:
-            while stack and stack[-1].end <= event.start:
-                stack.pop()
-            if event.kind == "decorated":
-                self.decorated = event
-            elif event.kind == "scope":
-                path = stack[-1].path if stack else ""
-                stack.append(_Scope(event.start, -event.end_negative, "scope", path, ""))
-            elif event.name_start not in self.named and event.name_end - event.name_start <= NAME_BYTES_MAX:
-                while stack and _same(stack[-1], event):
-                    stack.pop()
-                symbol = self._symbol(event)
-                if symbol is not None:
-                    self.named.add(event.name_start)
-                    yield symbol
-
-    def _symbol(self, event: _Event) -> Symbol | None:
-        name = self.source[event.name_start : event.name_end].decode("utf-8", "replace").strip("\"'`")
-        stack = self.stack
-        kind = event.kind
-        scope = stack[-1] if stack else None
-        container, inside = (scope.path, scope.kind) if scope else ("", "")
-        if kind == "attribute" or kind == "self":
-            owner = next((known for known in reversed(stack) if known.kind in _CLASSES), scope)
-            container = owner.path if owner else ""
-        elif kind == "value":
-            if event.start in self.imported or inside in _FUNCTIONS:
-                return None
-            kind = "attribute" if inside in _CLASSES else "constant" if name.isupper() else "variable"
-        elif kind == "function" and inside in _CLASSES:
-            kind = "method"
-        if event.owner:
-            container, kind = _owned(event.owner, kind, container, stack)
-        if kind == "attribute" or kind == "self":
-            if (container, name) in self.attributes:
-                return None
-            self.attributes.add((container, name))
-        if not name:
-            return None
-        row, prefix = event.row, ""
-        if self.decorated is not None and self.decorated.end_negative == event.end_negative:
-            prefix = self._decorators(self.decorated.start, event.start)
-            row = self.decorated.row
-            self.decorated = None
-        signature = self._of_self(event, name) if kind == "self" else prefix + self._signature(event, kind)
-        path = f"{container}.{name}" if container else name
-        if kind != "self":
-            stack.append(_Scope(event.start, -event.end_negative, kind, path, signature))
-        if kind == "within":
-            return None
-        shown = cast(SymbolKind, "attribute" if kind == "self" else kind)
-        return Symbol(name, shown, container, row, event.end_row + 1, signature)
-
-    def _signature(self, event: _Event, kind: str) -> str:
-        """The head of a definition on one line, without its body."""
-        limit = SIGNATURE_CHARS_MAX if kind in _HEADS else VALUE_CHARS_MAX
-        end = event.body if event.body >= 0 else -event.end_negative
-        text = self.source[event.start : min(end, event.start + 4 * limit)].decode("utf-8", "ignore")
-        if event.body >= 0 and ("#" in text or "//" in text or "/*" in text):
-            text = _without_comments(text)
-        head = " ".join(text.split())
-        if declares := _DECLARES.search(self.source, max(0, event.start - 12), event.start):
-            head = f"{declares[1].decode()} {head}"
-        head = head.rstrip(" {:;").removesuffix("=>").rstrip(" =") if event.body >= 0 else head.rstrip(" ;,")
-        return head if len(head) <= limit else head[: limit - 4].rstrip() + " ..."
-
-    def _decorators(self, start: int, end: int) -> str:
-        names = _DECORATOR.findall(self.source[start:end].decode("utf-8", "replace"))
-        return "".join(f"@{name} " for name in names if name in _DECORATORS_SHOWN)
-
-    def _of_self(self, event: _Event, name: str) -> str:
-        """`x: int = 0` for `self.x: int = 0`, `x: int` for `self.x = x` if the method says what `x` is."""
-        text = self.source[event.start : -event.end_negative].decode("utf-8", "replace").strip()
-        value = text.partition("=")[2].strip()
-        if value == name and ":" not in text:
-            method = next((known.head for known in reversed(self.stack) if known.kind in _FUNCTIONS), "")
-            found = re.search(rf"\b{name}\s*:\s*((?:[^,=()\[\]]|\[(?:[^\[\]]|\[[^\[\]]*\])*\])+)", method)
-            return f"{name}: {found[1].strip()}" if found else name
-        if text[-1:] in ("(", "[", "{", "\\"):
-            text += " ..."
-        return text if len(text) <= VALUE_CHARS_MAX else text[: VALUE_CHARS_MAX - 4].rstrip() + " ..."
-
-
-def _same(scope: _Scope, event: _Event) -> bool:
-    """Whether they are names that one statement defines beside each other (`x, y = 1, 2`)."""
-    return scope.start == event.start and scope.end == -event.end_negative
-
-
-def _owned(owner: str, kind: str, container: str, stack: list[_Scope]) -> tuple[str, str]:
-    """Container and kind of what belongs to something that it does not stand in (`Foo.prototype.bar = ...`)."""
-    words = [word for word in _OWNER_WORD.findall(owner) if word != "prototype"]
-    if words and words[0] == "this":
-        known = next((known for known in reversed(stack) if known.kind in _CLASSES), None)
-        return (known.path if known else container), "method" if kind == "function" else kind
-    if not words or words[0] in _EXPORTS:
-        return container, kind
-    return ".".join(words), "method" if kind == "function" else kind
-
-
-_COMMENT = re.compile(r"""("[^"\n]*"|'[^'\n]*')|/\*.*?\*/|//[^\n]*|(?<=\s)\#[^\n]*""", re.DOTALL)
-
-
-def _without_comments(text: str) -> str:
-    return _COMMENT.sub(lambda found: found[1] or "", text)
+        yield Event(start, -found.end(), 0, "self", start, end, start, found.end(), False, row, row, "")
 
 
 def _python_names(text: str) -> Counter[str]:
