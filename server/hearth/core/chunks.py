@@ -10,10 +10,12 @@ Chunks begin at cuts and end where the next one begins, less blank lines at thei
 """
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from hearth.core.facts import Chunk
+from hearth.core.facts import Chunk, Symbol
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -103,6 +105,17 @@ def chunks_of(root: "Node | None", source: bytes, language: str) -> tuple[Chunk,
     return tuple(result)
 
 
+def names_in(chunks: Sequence[Chunk], symbols: Iterable[Symbol]) -> list[tuple[str, ...]]:
+    """For each chunk the names of the symbols that begin in it, each once. `chunks` from top to bottom."""
+    found: list[dict[str, None]] = [{} for _ in chunks]
+    ends = [chunk.end for chunk in chunks]
+    for symbol in symbols:
+        index = bisect_right(ends, symbol.start)
+        if index < len(chunks):
+            found[index][symbol.name] = None
+    return [tuple(names) for names in found]
+
+
 class _Walk:
     """Collects cuts from the top of a tree."""
 
@@ -117,28 +130,32 @@ class _Walk:
         """Cut a node that is too large between its children. `head`: those before its body stay together."""
         joined = True
         wrapper = node.type in _WRAPPERS  # which has the name of what is in it
-        end_row = -1  # of an introduction, 0-based
+        end_row = -1  # of the last introduction
+        begun = -1  # the cut at which introductions began
         for child in node.named_children:
             row, column = child.start_point
             kind = child.type
             body = kind in _BODIES
-            if not ((joined or body) and self._introduces(row)) and (end_row < 0 or row > end_row + 1):
+            if begun >= 0 and row > end_row + 1:
+                begun = -1
+            if not ((joined or body or begun >= 0) and self._introduces(row)):
                 self._cut(row, column, depth, symbol)
             large = child.end_byte - child.start_byte > CHUNK_BYTES_MAX
             inner = symbol
             if kind in _DEFINITIONS and not wrapper and (name := _name_of(child, self.source)):
                 inner = f"{symbol}.{name}" if symbol else name
-                self._defines(inner, alone=large)
+                self._defines(inner, begun, alone=large)
             if (large or (body and head)) and depth < DEPTH_MAX:
                 self.look_into(child, depth + 1, inner, head=kind in _WITH_HEAD)
                 self._break = self._break or inner is not symbol
-            joined = head and not body
-            end_row = -1
             if kind in _INTRODUCTIONS:
                 end = child.end_point
                 end_row = end.row if end.column else end.row - 1
-                if not self._introduces(end_row + 1):
-                    end_row = -1
+                if begun < 0 and self.cuts[-1].row == row:
+                    begun = len(self.cuts) - 1
+            else:
+                joined = head and not body
+                begun = -1
 
     def _introduces(self, row: int) -> bool:
         """Whether what is between the last cut and this row is small enough to stay with what begins here."""
@@ -149,12 +166,15 @@ class _Walk:
             self.cuts.append(_Cut(row, -1 if self._break else level, symbol))
             self._break = False
 
-    def _defines(self, symbol: str, *, alone: bool) -> None:
-        """A definition begins in the piece at hand."""
-        last = self.cuts[-1]
-        last.symbol = symbol
+    def _defines(self, symbol: str, begun: int, *, alone: bool) -> None:
+        """A definition begins in the piece at hand, its introduction at cut number `begun` if that is not negative."""
+        begun = begun if begun >= 0 else len(self.cuts) - 1
+        for cut in self.cuts[begun:]:
+            cut.symbol = symbol
+        for cut in self.cuts[begun + 1 :]:
+            cut.level = DEPTH_MAX  # what is large is cut anywhere rather than between it and its comment
         if alone:
-            last.level = -1
+            self.cuts[begun].level = -1
 
 
 def _name_of(node: "Node", source: bytes) -> str:
