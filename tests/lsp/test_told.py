@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from lsp_client import completion_params, start
 
+from hearth.idle import FOCUS_S
 from tiny_model import tiny_model
 
 SOURCE = (Path(json.__file__).parent / "decoder.py").read_text("utf-8").replace("\r\n", "\n")
@@ -43,6 +44,22 @@ async def test_what_was_read_at_focus_is_not_read_again_at_the_first_key(tmp_pat
         after = (await client.request("hearth/status"))["tokens"]
         assert after["prompt"] - read["prompt"] > 200
         assert after["prefilled"] - read["prefilled"] <= 16
+        assert await client.stop() == 0
+    finally:
+        await client.kill()
+    # After a restart the server's state is brought back first, so focus finds its prompt read already.
+    client = await start(tmp_path)
+    try:
+        await client.initialize()
+        await client.open(URI, SOURCE)
+        await client.notify("hearth/focus", {"uri": URI, "selection": HERE})
+        async with asyncio.timeout(60):
+            while (await client.request("hearth/status"))["completion"]["source"] != "model":
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(FOCUS_S + 0.7)
+        await client.complete(URI, LINE, 0, 1)
+        again = (await client.request("hearth/status"))["tokens"]
+        assert again["prefilled"] <= 16
         assert await client.stop() == 0
     finally:
         await client.kill()
