@@ -22,15 +22,12 @@ def complete_line(line_before: str, line_after: str, language: str) -> bool:
 
 def below(site: Site) -> Site:
     """The site at the beginning of the line that would follow."""
+
+    def missing(text: str) -> bool:
+        return site.missing("\n" + text)
+
     above = (*site.above, site.line_before)
-    return replace(
-        site,
-        line_before="",
-        line_after="",
-        above=above,
-        extent="statement",
-        missing=lambda text: site.missing("\n" + text),
-    )
+    return replace(site, line_before="", line_after="", above=above, extent="statement", missing=missing)
 
 
 class LineOrNext:
