@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.core.fusion import DENSE_WEIGHT, LEXICAL_WEIGHT, K, dense_weight, fused
+from hearth.core.fusion import DENSE_WEIGHT, LEXICAL_WEIGHT, K, combined, dense_weight, fused
 
 RANKINGS = st.lists(st.tuples(st.lists(st.integers(0, 20)), st.floats(0, 4)), max_size=4)
 
@@ -25,26 +25,23 @@ RANKINGS = st.lists(st.tuples(st.lists(st.integers(0, 20)), st.floats(0, 4)), ma
     ],
 )
 def test_the_order(lexical: str, dense: str, expected: str) -> None:
-    ranked = fused([(lexical, LEXICAL_WEIGHT), (dense, DENSE_WEIGHT)], 10)
-    assert "".join(item for item, _ in ranked) == expected
+    assert "".join(item for item, _ in fused(lexical, dense)) == expected
 
 
 def test_the_score_is_the_sum_of_weighted_reciprocal_ranks() -> None:
-    assert dict(fused([("ab", 1.0), ("b", 2.0)], 5)) == {"b": 1 / (K + 2) + 2 / (K + 1), "a": 1 / (K + 1)}
+    assert dict(fused("ab", "b")) == {"b": LEXICAL_WEIGHT / (K + 2) + DENSE_WEIGHT / (K + 1), "a": 1 / (K + 1)}
 
 
 def test_a_weight_of_nothing_adds_nothing() -> None:
-    assert fused([("a", 1.0), ("xyz", 0.0), ("q", -1.0)], 5) == [("a", 1 / (K + 1))]
-    assert fused([("abc", 1.0)], 2) == fused([("ab", 1.0)], 5)
-    assert fused([("abc", 1.0)], 0) == fused([("abc", 1.0)], -1) == []
+    assert combined([("a", 1.0), ("xyz", 0.0), ("q", -1.0)]) == [("a", 1 / (K + 1))]
+    assert fused("abc", "cba", 0.0) == combined([("abc", 1.0)])
 
 
-@given(RANKINGS, st.integers(0, 30))
-def test_best_first_each_once_and_a_smaller_limit_is_a_prefix(rankings: list[tuple[list[int], float]], n: int) -> None:
-    whole = fused(rankings, 1_000)
+@given(RANKINGS)
+def test_best_first_and_each_once(rankings: list[tuple[list[int], float]]) -> None:
+    whole = combined(rankings)
     assert len({item for item, _ in whole}) == len(whole)
     assert all(a >= b for (_, a), (_, b) in itertools.pairwise(whole))
-    assert fused(rankings, n) == whole[:n]
     assert {item for item, _ in whole} == {item for ranking, weight in rankings if weight > 0 for item in ranking}
 
 

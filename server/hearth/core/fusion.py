@@ -15,8 +15,13 @@ DENSE_WEIGHT = 2.0
 Item = TypeVar("Item", bound=Hashable)
 
 
-def fused(rankings: Iterable[tuple[Sequence[Item], float]], limit: int) -> list[tuple[Item, float]]:
-    """The best `limit` items of (ranking, its weight), best first, with their scores (0 to the sum of weights / K).
+def fused(lexical: Sequence[Item], dense: Sequence[Item], weight: float = DENSE_WEIGHT) -> list[tuple[Item, float]]:
+    """A lexical and a dense ranking of the same things as one; `weight`: of the dense one, see `dense_weight`."""
+    return combined([(lexical, LEXICAL_WEIGHT), (dense, weight)])
+
+
+def combined(rankings: Iterable[tuple[Sequence[Item], float]]) -> list[tuple[Item, float]]:
+    """All items of (ranking, its weight), best first, with their scores (0 to the sum of weights / K).
 
     A ranking lists items best first; one that is there twice counts where it is first. Items of equal score keep the
     order in which they were first met, so the result does not depend on hashing.
@@ -27,7 +32,7 @@ def fused(rankings: Iterable[tuple[Sequence[Item], float]], limit: int) -> list[
             continue
         for rank, item in enumerate(dict.fromkeys(ranking), 1):
             scores[item] = scores.get(item, 0.0) + weight / (K + rank)
-    return sorted(scores.items(), key=lambda pair: -pair[1])[: max(0, limit)]
+    return sorted(scores.items(), key=lambda pair: -pair[1])
 
 
 def dense_weight(embedded: int, known: int) -> float:
