@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from hearth.core.candidate import Site
 from hearth.core.nextline import LineOrNext
+from hearth.core.syntax import Window, closers_missing
 
 CASES = [
     ("python", "x = 1", "\ny = 2\nz = 3\n", "\ny = 2"),
@@ -46,3 +47,19 @@ def test_any_cutting_gives_the_same(line: str, model: str, cuts: list[int]) -> N
         parts.feed(rest[:size])
         rest = rest[size:]
     assert parts.finish("stop").text == whole.finish("stop").text
+
+
+@pytest.mark.parametrize(("below", "text"), [("\n}\n", "\n  }"), ("\n  }\n}\n", "")])
+def test_a_bracket_that_is_missing_on_the_next_line(below: str, text: str) -> None:
+    window = Window("javascript", "function f(a) {\n  if (a) {\n    g(a);", below)
+    above, line = tuple(window.before.split("\n")[:-1]), window.before.rpartition("\n")[2]
+    site = Site(
+        "javascript",
+        line,
+        above=above,
+        below=tuple(below.split("\n")[1:2]),
+        missing=lambda said: closers_missing(window, said),
+    )
+    trimmer = LineOrNext(site)
+    trimmer.feed("\n  }\n}\n")
+    assert trimmer.finish("stop").text == text

@@ -14,6 +14,7 @@ from hearth.core.syntax import (
     WINDOW_CHARS_PARSED_MAX,
     Window,
     closed,
+    closers_missing,
     context_at,
     errors,
     parsed,
@@ -232,3 +233,19 @@ def test_a_parser_that_gave_up_goes_on_with_the_next_text() -> None:
     tree = parsed("c", SAMPLES["c"])
     assert tree
     assert not tree.root_node.has_error
+
+
+@pytest.mark.parametrize(
+    ("language", "marked", "text", "missing"),
+    [
+        ("javascript", "f(() => {\n  g(1)\n█\nh()\n", "})", True),
+        ("javascript", "f(() => {\n  g(1)\n█\n})\nh()\n", "})", False),
+        ("javascript", "f(() => {\n  g(1)\n█\n})\nh(\n", "})", False),  # it does not parse in either case
+        ("go", "package a\n\nfunc f() {\n\tif a {\n\t\tg()\n\t█\n}\n", "}", True),
+        ("html", "<script>\nif (a) {\n█\n</script>\n", "}", False),  # nothing of a script shows in its tree
+        ("python", "x = [\n    1,\n█\ny = 2\n", "]", True),
+    ],
+)
+def test_whether_a_closing_bracket_is_missing(language: str, marked: str, text: str, missing: bool) -> None:
+    before, after = marked.split("█")
+    assert closers_missing(Window(language, before, after), text) is missing
