@@ -58,27 +58,28 @@ QUESTION_WORDS = frozenset(
     for word in line.split()
 )
 _SAME = (
-    "addr address|arg argument|args argument|attr attribute|attrs attribute|auth authentication|cb callback",
-    "cfg config|char character|cls class|cmd command|cnt count|col column|cols column|coll collection",
-    "cond condition|conf config|configuration config|configure config|conn connection|ctx context|cur current",
-    "curr current|db database|dec decode|decl declaration|def define|definition define|del delete",
-    "desc description|dest destination|dev development|dict dictionary|diff difference|dir directory",
-    "dirs directory|doc document|docs document|dst destination|dt datetime|elem element|enc encode",
-    "env environment|err error|errs error|evt event|exc exception|expr expression|ext extension|fmt format",
-    "fn function|func function|funcs function|gen generate|hdr header|id identifier|ids identifier|idx index",
-    "img image|impl implementation|info information|init initialize|int integer|iter iterate|kw keyword",
-    "kwarg keyword|kwargs keyword|lang language|len length|lhs left|lib library|loc location|max maximum",
-    "mem memory|mgr manager|min minimum|misc miscellaneous|mod module|msg message|msgs message|num number",
-    "nums number|obj object|objs object|op operation|opt option|opts option|orig original|param parameter",
-    "params parameter|perf performance|perm permission|pkg package|pos position|prev previous|priv private",
-    "proc process|prop property|props property|proto protocol|pub public|pwd password|recv receive|ref reference",
-    "refs reference|regex regexp|rel relative|repr representation|req request|res result|resp response|ret return",
-    "rhs right|sep separator|seq sequence|sig signature|spec specification|specs specification|src source",
-    "srv server|stmt statement|str string|strs string|sync synchronize|sys system|tbl table|temp temporary",
-    "tmp temporary|ts timestamp|txt text|typ type|util utility|utils utility|val value|vals value|var variable",
-    "vars variable|ver version",
+    "addr address|arg argument|args argument|attr attribute|attrs attribute|auth authentication|broken break",
+    "built build|cb callback|cfg config|char character|children child|chosen choose|cls class|cmd command",
+    "cnt count|col column|coll collection|cols column|cond condition|conf config|configuration config",
+    "configure config|conn connection|ctx context|cur current|curr current|db database|dec decode",
+    "decl declaration|def define|definition define|del delete|desc description|dest destination|dev development",
+    "dict dictionary|diff difference|dir directory|dirs directory|doc document|docs document|dst destination",
+    "dt datetime|elem element|enc encode|env environment|err error|errs error|evt event|exc exception",
+    "expr expression|ext extension|fmt format|fn function|found find|func function|funcs function|gen generate",
+    "given give|hdr header|held hold|id identifier|ids identifier|idx index|img image|impl implementation",
+    "indices index|info information|init initialize|int integer|iter iterate|kept keep|kw keyword|kwarg keyword",
+    "kwargs keyword|lang language|len length|lhs left|lib library|loc location|lost lose|made make",
+    "matrices matrix|max maximum|mem memory|mgr manager|min minimum|misc miscellaneous|mod module|msg message",
+    "msgs message|num number|nums number|obj object|objs object|op operation|opt option|opts option|orig original",
+    "param parameter|params parameter|perf performance|perm permission|pkg package|pos position|prev previous",
+    "priv private|proc process|prop property|props property|proto protocol|pub public|pwd password|recv receive",
+    "ref reference|refs reference|regex regexp|rel relative|repr representation|req request|res result",
+    "resp response|ret return|rhs right|sent send|sep separator|seq sequence|sig signature|spec specification",
+    "specs specification|src source|srv server|stmt statement|str string|strs string|sync synchronize|sys system",
+    "taken take|tbl table|temp temporary|tmp temporary|ts timestamp|txt text|typ type|util utility|utils utility",
+    "val value|vals value|var variable|vars variable|ver version|vertices vertex|written write|wrote write",
 )
-"""Abbreviations, each with the word it stands for."""
+"""Abbreviations, each with the word it stands for, and forms that no ending tells."""
 
 _ASIDE = re.compile(
     r"(?:^|/)(?:t|tests?|testing|__tests__|specs?|examples?|samples?|demos?|benchmarks?|fixtures?)/"
@@ -103,7 +104,7 @@ def stem(word: str) -> str:
         word = word[:-3]
     elif len(word) > 5 and word.endswith(("er", "or")):
         word = word[:-2]
-    if len(word) > 3 and word[-1] == "e" and word[-2] != "e":
+    if len(word) > 2 and word[-1] == "e" and word[-2] != "e":
         word = word[:-1]
     if len(word) > 2 and word[-1] == word[-2] and word[-1] not in "aeiou":
         word = word[:-1]
@@ -121,14 +122,12 @@ def _plural(word: str) -> str:
 
 
 def _verb(word: str) -> str:
+    if word.endswith("ied") and len(word) > 4:
+        return word[:-3] + "y"
     for ending in ("ing", "ed"):
         if word.endswith(ending) and not word.endswith("eed"):
             rest = word[: -len(ending)]
-            if len(rest) > 2 and _VOWEL.search(rest):
-                return rest
-            break
-    if word.endswith("ied") and len(word) > 4:
-        return word[:-3] + "y"
+            return rest if len(rest) > 1 and _VOWEL.search(rest) else word
     return word
 
 
