@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settings",),
     ("backends", "store", "store_disk", "anchors", "index", "ledger", "courier", "worker"),
     ("gateway",),
-    ("gather", "copies", "project", "flight", "pilot", "idle", "complete", "why", "chat", "agent"),
+    ("gather", "copies", "project", "flight", "pilot", "idle", "embed", "complete", "why", "chat", "agent"),
     ("engine",),
     ("lsp", "cli", "dashboard"),
     ("__main__",),
@@ -42,6 +42,8 @@ PURE_NAMES = {
     "pathlib": {"PurePath", "PurePosixPath", "PureWindowsPath"},
     "importlib": {"import_module"},  # for grammars, which are loaded one by one, at the first use
 }
+PURE_FOR = {"hearth/core/repomap.py": {"numpy"}}
+"""What only one module of core may import: it costs a tenth of a second."""
 IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
 
 # Third-party packages that only some parts may touch.
@@ -113,7 +115,8 @@ def core_is_pure(sources: Sources) -> list[str]:
             continue
         for node, module, name in imports(path, text, sources):
             top = module.split(".")[0]
-            if top != "hearth" and top not in PURE_MODULES and name not in PURE_NAMES.get(module, set()):
+            allowed = PURE_MODULES | PURE_FOR.get(path, set())
+            if top != "hearth" and top not in allowed and name not in PURE_NAMES.get(module, set()):
                 problems.append(f"{path}:{node.lineno}: core must not import {module}")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
@@ -283,6 +286,7 @@ BAD: tuple[tuple[str, str, str], ...] = (
     ("layers", "hearth/elsewhere.py", ""),
     ("core_is_pure", "hearth/core/x.py", "import os"),
     ("core_is_pure", "hearth/core/x.py", "import time"),
+    ("core_is_pure", "hearth/core/x.py", "import numpy as np"),
     ("core_is_pure", "hearth/core/x.py", "import random"),
     ("core_is_pure", "hearth/core/x.py", "import asyncio"),
     ("core_is_pure", "hearth/core/x.py", "from pathlib import Path"),

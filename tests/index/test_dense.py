@@ -11,7 +11,7 @@ import pytest
 from hearth.core.facts import Chunk, Facts
 from hearth.errors import IndexAway, IndexFull
 from hearth.index import dense as module
-from hearth.index.dense import BATCH_MAX, FILES_PER_CALL_MAX, Dense
+from hearth.index.dense import BATCH_MAX, FILES_PER_CALL_MAX, LEASE_S, Dense
 from hearth.index.manifest import FileEntry, Manifest
 
 pytest.importorskip("qdrant_edge", reason="there is no embedded store for this machine")
@@ -258,8 +258,30 @@ def test_the_exchange(folder: Path, manifest: Manifest) -> None:
         put = [[uid, vector(uid)] for uid, *_ in answer["texts"]]
         answer = side.exchange({"model": "m", "limit": 4, "put": put})
     assert total == 30
-    assert answer == {"texts": [], "left": 0, "embedded": 30, "answers": "m", "problem": ""}
+    assert answer == {"texts": [], "again": False, "left": 0, "embedded": 30, "answers": "m", "problem": ""}
     assert side.exchange({"model": "m", "limit": 4, "first": ["1.py"], "skip": [5]})["texts"] == []
+    side.close()
+
+
+def test_of_two_windows_one_embeds(folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    side = Dense(folder, manifest)
+    now = 1_000.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+
+    def turn(who: str) -> int:
+        answer = side.exchange({"model": "m", "who": who, "limit": 4})
+        assert answer["left"] == 30
+        return len(answer["texts"])
+
+    assert [turn("a"), turn("b"), turn("a")] == [4, 0, 4]
+    now += LEASE_S - 1
+    assert turn("b") == 0
+    now += 2
+    assert [turn("b"), turn("a")] == [4, 0]
+    fill(side)
+    assert side.exchange({"model": "m", "who": "b", "limit": 4})["texts"] == []
+    manifest.replace([entry("z.py", ["z"])])
+    assert len(side.exchange({"model": "m", "who": "a", "limit": 4})["texts"]) == 1, "who wants none gives way"
     side.close()
 
 

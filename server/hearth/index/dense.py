@@ -11,6 +11,7 @@ removed then. Shards do not depend on the manifest's being the same file: chunks
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ FEW_MISSING_MAX = 2_000
 """So few are looked up one by one; for more, all files are gone through."""
 SKIPPED_MAX = 10_000
 """Chunks that the server cannot embed; they are tried again after a restart."""
+LEASE_S = 150.0
+"""How long one of several windows is waited for: a little longer than an embedding server is."""
 SHARDS_MAX = 2
 """The one being filled and the one that answers."""
 DIMENSIONS_MAX = 8_192
@@ -74,6 +77,7 @@ class Dense:
         self._skipped: set[int] = set()
         self._known: int | None = None
         self._shards = list(_found(self._folder))
+        self._lease = ("", 0.0)  # who embeds, until when
         self.problem = ""
 
     # Filling
@@ -184,9 +188,10 @@ class Dense:
     def exchange(self, message: dict[str, Any]) -> dict[str, Any]:
         """One turn of the serving side, as plain JSON; ValueError, TypeError or LookupError for what does not fit.
 
-        {"model", "put": [[uid, [number]]], "skip": [uid], "first": [path], "limit"} -> {"texts": [[uid, path, symbol,
-        text]], "left", "embedded", "answers", "problem"}; all but "model" may be left out. With a "problem", in words,
-        nothing more is wanted for now.
+        {"model", "who", "put": [[uid, [number]]], "skip": [uid], "first": [path], "limit"} -> {"texts": [[uid, path,
+        symbol, text]], "again", "left", "embedded", "answers", "problem"}; all but "model" may be left out. "again": no
+        texts yet, but ask at once. With a "problem", in words, nothing more is wanted for now. Of several who ask, one
+        gets texts, until it wants none for LEASE_S.
         """
         model = message["model"]
         if not isinstance(model, str):
@@ -196,13 +201,25 @@ class Dense:
             self.put(model, vectors)
             self.skip(model, [int(uid) for uid in cast(list[Any], message.get("skip", []))])
             self.first([str(path) for path in cast(list[Any], message.get("first", []))])
-            wanted = self.missing(model, int(message.get("limit", 0)))
+            limit, lent = int(message.get("limit", 0)), self._lent_to(str(message.get("who", "")))
+            wanted = self.missing(model, limit) if lent else []
+            again = lent and not wanted and bool(self._queue)
+            if lent and not wanted and not again:
+                self._lease = ("", 0.0)
             self.problem = ""
         except IndexCorrupt:
             raise  # the manifest's; a shard's own is minded here
         except IndexFault as error:
-            wanted, self.problem = [], error.message
-        return {"texts": [list(one) for one in wanted], **self.status()}
+            wanted, again, self.problem = [], False, error.message
+        return {"texts": [list(one) for one in wanted], "again": again, **self.status()}
+
+    def _lent_to(self, who: str) -> bool:
+        """Whether `who` may embed now: two windows on one folder would otherwise do everything twice."""
+        now = time.monotonic()
+        if self._lease[0] not in ("", who) and now < self._lease[1]:
+            return False
+        self._lease = (who, now + LEASE_S)
+        return True
 
     def status(self) -> dict[str, Any]:
         """Plain figures for `doctor`."""
