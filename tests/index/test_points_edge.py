@@ -66,6 +66,26 @@ def test_other_vectors_than_before(tmp_path):
     EdgePoints(tmp_path / "dense", 3).close()
 
 
+def test_damage_to_a_closed_folder_is_found_before_it_is_used(tmp_path):
+    """Some of it would crash the native code, or hang it, or lose points without a word."""
+    folder = tmp_path / "points"
+    points = EdgePoints(folder)
+    points.put([Point(n, sparse(n)) for n in range(50)])
+    points.close()
+    (mapping,) = folder.rglob("mutable_id_tracker.mappings")
+    data = mapping.read_bytes()
+    for damaged in (data[:-13], bytes([data[0] ^ 1]) + data[1:], None):
+        mapping.unlink() if damaged is None else mapping.write_bytes(damaged)
+        for _ in range(2):
+            with pytest.raises(PointsCorrupt):
+                EdgePoints(folder)
+    mapping.write_bytes(data)
+    again = EdgePoints(folder)
+    assert again.count() == 50
+    assert not (folder / module.SEAL).exists(), "whoever is killed now leaves none that is wrong"
+    again.close()
+
+
 def test_a_place_where_no_folder_can_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PointsCorrupt):

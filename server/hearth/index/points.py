@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hearth.core.facts import Sparse
 from hearth.errors import IndexAway, IndexCorrupt, IndexFault, IndexFull
+from hearth.index.seal import digest_of
 
 if TYPE_CHECKING:
     import qdrant_edge
@@ -34,6 +35,8 @@ SCROLL_MAX = 10_000
 FLUSH_EVERY_POINTS = 5_000
 """Changes that are only in the write-ahead log, to be played again after a crash: 10 ms for each 1,000."""
 GARBAGE_POINTS_MIN = 5_000
+SEAL = "sealed"
+"""The file with the checksum of the others, while nobody has the folder open."""
 _SPARSE = "t"
 _DENSE = "d"
 _REMEDY = "Nothing to do: the project is read again."
@@ -108,10 +111,12 @@ class EdgePoints:
         self._name = _SPARSE if dimensions is None else _DENSE
         self._dimensions = dimensions
         self._unflushed = 0
+        self._seal = folder / SEAL
         self._shard: qdrant_edge.EdgeShard | None = None
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)  # the files in it are made readable for all
+            self._unseal()
         except (FileExistsError, NotADirectoryError) as error:
             raise PointsCorrupt(f"{folder} is not a folder.", _REMEDY) from error
         except OSError as error:
@@ -186,8 +191,22 @@ class EdgePoints:
         """See Points."""
         shard, self._shard = self._shard, None
         if shard is not None:
-            with suppress(IndexFault), _naming:
+            with suppress(IndexFault, OSError), _naming:
                 shard.close()
+                self._seal.write_bytes(digest_of(self._seal.parent, SEAL))
+
+    def _unseal(self) -> None:
+        """Damaged files can crash the native code, hang it, or make it lose points: a seal finds that first.
+
+        There is none after a process that did not close: what the disk did to its files meanwhile is met in there.
+        """
+        try:
+            seal = self._seal.read_bytes()
+        except FileNotFoundError:
+            return
+        if seal != digest_of(self._seal.parent, SEAL):
+            raise PointsCorrupt("The index is damaged (its files are not as they were left).", _REMEDY)
+        self._seal.unlink()
 
     def _open(self) -> "qdrant_edge.EdgeShard":
         if self._shard is None:
