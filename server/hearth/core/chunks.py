@@ -31,6 +31,7 @@ INTRODUCTION_BYTES_MAX = 450
 DEPTH_MAX = 60
 """Levels of syntax looked into; what nests deeper is cut between lines."""
 INDENT_MAX = 40
+WORST_LEVEL = 1_000
 NAME_BYTES_MAX = 100
 SYMBOL_STEPS_MAX = 8
 
@@ -69,7 +70,7 @@ _WITH_HEAD = _DEFINITIONS - {"lexical_declaration", "section"}
 _WRAPPERS = frozenset(("decorated_definition", "export_statement", "template_declaration"))
 _UNNAMED = frozenset(("lexical_declaration", "section", "type_declaration", "export_statement"))
 """Their name is in their first child."""
-_FIELDS_WITH_NAME = ("name", "definition", "declaration", "declarator", "type", "heading_content")
+_FIELDS_TO_NAME = ("definition", "declaration", "declarator", "type", "heading_content")
 _CLOSES = re.compile(rb"[)\]}]|(?:end|fi|done|esac)\b")
 _WORD = re.compile(rb"[A-Za-z_]\w*")
 
@@ -91,7 +92,7 @@ def chunks_of(root: "Node | None", source: bytes, language: str) -> tuple[Chunk,
     `language` is its id. The grammars' names for nodes are enough apart that one set of them serves all.
     """
     lines = source.split(b"\n")
-    offsets = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    offsets = list(accumulate(map((1).__add__, map(len, lines)), initial=0))
     walk = _Walk(source, lines, offsets)
     if root is not None:
         walk.look_into(root, 1, "", head=False)
@@ -136,8 +137,9 @@ class _Walk:
             row, column = child.start_point
             kind = child.type
             body = kind in _BODIES
-            if begun >= 0 and row > end_row + 1:
+            if 0 <= end_row < row - 1:
                 begun = -1
+                joined = head
             if not ((joined or body or begun >= 0) and self._introduces(row)):
                 self._cut(row, column, depth, symbol)
             large = child.end_byte - child.start_byte > CHUNK_BYTES_MAX
@@ -155,7 +157,7 @@ class _Walk:
                     begun = len(self.cuts) - 1
             else:
                 joined = head and not body
-                begun = -1
+                begun = end_row = -1
 
     def _introduces(self, row: int) -> bool:
         """Whether what is between the last cut and this row is small enough to stay with what begins here."""
@@ -172,21 +174,23 @@ class _Walk:
         for cut in self.cuts[begun:]:
             cut.symbol = symbol
         for cut in self.cuts[begun + 1 :]:
-            cut.level = DEPTH_MAX  # what is large is cut anywhere rather than between it and its comment
+            cut.level = WORST_LEVEL  # what is large is cut anywhere rather than between it and its comment
         if alone:
             self.cuts[begun].level = -1
 
 
 def _name_of(node: "Node", source: bytes) -> str:
     """The name of a definition as written, "" if it has none (or none that is short and on one line)."""
-    found: Node | None = node
+    found = node
     for _ in range(SYMBOL_STEPS_MAX):
-        if found.type == "qualified_identifier":
+        inner = found.child_by_field_name("name") if found.type != "qualified_identifier" else None
+        if inner is not None:
+            found = inner
             break
-        inner = next((part for field in _FIELDS_WITH_NAME if (part := found.child_by_field_name(field))), None)
+        inner = next((part for field in _FIELDS_TO_NAME if (part := found.child_by_field_name(field))), None)
         if inner is None and found.type in _UNNAMED:
             inner = found.named_children[0] if found.named_child_count else None
-        if inner is None:
+        if inner is None or found.type == "qualified_identifier":
             break
         found = inner
     if found is node:
@@ -216,9 +220,10 @@ def _finer(cuts: list[_Cut], lines: list[bytes], offsets: list[int]) -> list[_Cu
                 if not body:
                     after_blank = True
                     continue
-                if row > cut.row and (after_blank or not _CLOSES.match(body)):
-                    indent = min(len(line) - len(body), INDENT_MAX)
-                    result.append(_Cut(row, DEPTH_MAX + 2 * indent + (not after_blank), cut.symbol))
+                if row > cut.row:
+                    level = DEPTH_MAX + 2 * min(len(line) - len(body), INDENT_MAX) + (not after_blank)
+                    closes = not after_blank and _CLOSES.match(body)
+                    result.append(_Cut(row, WORST_LEVEL if closes else level, cut.symbol))
                 after_blank = False
     return result
 
