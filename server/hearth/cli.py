@@ -13,10 +13,12 @@ from hearth import __version__
 from hearth.core.grammars import language_of
 from hearth.core.text import Position, Snapshot
 from hearth.engine import Notice, Outcome, open_engine
+from hearth.errors import HearthError
 from hearth.lsp.server import serve
 from hearth.settings import Settings, config_dir, data_dir, load, parse
 
 EXIT_CODES = {"done": 0, "failed": 1, "usage": 2, "refused": 3, "interrupted": 130}
+LINES_SHOWN = 6
 FILE_BYTES_MAX = 50_000_000
 SETTLE_S = 5.0
 """How long a command waits for servers to be probed and the workspace to be read."""
@@ -50,6 +52,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("column", type=int, help="0-based, in UTF-16 code units, as in LSP")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_complete)
+
+    command = commands.add_parser("index", help="read a folder, so that suggestions and search know it")
+    command.add_argument("folder", type=Path, nargs="?", default=Path())
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=_index)
+
+    command = commands.add_parser("search", help="find code and text by words or a question")
+    command.add_argument("query")
+    command.add_argument("--folder", type=Path, default=Path())
+    command.add_argument("--limit", type=int, default=10)
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=_search)
 
     command = commands.add_parser("doctor", help="what was found, what is wrong, and what to do about it")
     command.add_argument("--json", action="store_true")
@@ -111,6 +125,64 @@ def _as_json(text: str, outcome: Outcome) -> dict[str, Any]:
         "latency_ms": outcome.latency_ms,
         **usage,
     }
+
+
+def _index(options: argparse.Namespace) -> int:
+    folder = _folder(options.folder)
+    if folder is None:
+        return EXIT_CODES["failed"]
+    status = asyncio.run(_indexed(folder, None, 0))[0]
+    if options.json:
+        print(json.dumps(status))
+    else:
+        print(f"{status.get('files', 0)} files, {status.get('chunks', 0)} pieces, {status.get('symbols', 0)} symbols")
+    if status.get("state") != "ready":
+        return _fail(str(status.get("problem") or "the index could not be finished.") + " Run `hearth doctor`.")
+    return EXIT_CODES["done"]
+
+
+def _search(options: argparse.Namespace) -> int:
+    folder = _folder(options.folder)
+    if folder is None:
+        return EXIT_CODES["failed"]
+    if not options.query.strip() or options.limit < 1:
+        _note("QUERY must not be empty, and --limit at least 1.")
+        return EXIT_CODES["usage"]
+    status, found = asyncio.run(_indexed(folder, options.query, options.limit))
+    if options.json:
+        print(json.dumps({"results": found}))
+    else:
+        for hit in found:
+            print(f"{hit['path']}:{hit['start_line'] + 1}-{hit['end_line']}  {hit['symbol']}".rstrip())
+            print("\n".join(f"    {line}" for line in hit["text"].rstrip("\n").split("\n")[:LINES_SHOWN]))
+    if not found:
+        _note(str(status.get("problem") or "nothing was found."))
+    return EXIT_CODES["done"]
+
+
+def _folder(path: Path) -> Path | None:
+    if path.is_dir():
+        return path.absolute()
+    _note(f"{path} is not a folder.")
+    return None
+
+
+async def _indexed(folder: Path, query: str | None, limit: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Bring the index of a folder up to date, with progress on stderr, and search in it."""
+    settings = _settings()
+    async with open_engine(settings, data_dir=data_dir(), folders=[folder], notify=_tell) as engine:
+        status = await engine.indexed(_progress)
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
+        try:
+            return status, [] if query is None else await engine.search(query, limit)
+        except HearthError as error:
+            return {"problem": f"{error.message} {error.remedy}".strip()}, []
+
+
+def _progress(status: dict[str, Any]) -> None:
+    if sys.stderr.isatty() and status.get("total"):
+        print(f"\rhearth: {status['seen']} of {status['total']} files", end="", file=sys.stderr, flush=True)
 
 
 def _doctor(options: argparse.Namespace) -> int:

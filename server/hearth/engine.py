@@ -17,33 +17,34 @@ from hearth import __version__, why
 from hearth.anchors import Anchors
 from hearth.backends.discover import Finder
 from hearth.complete import Completer, Outcome, Source, Suggestion
+from hearth.copies import Copies
 from hearth.core.context import Diagnostic
-from hearth.core.copying import CopyModel, CopyPrediction, best
+from hearth.core.copying import CopyPrediction
 from hearth.core.gate import Extent
 from hearth.core.notebook import Around
 from hearth.core.text import Position, Range, Snapshot
 from hearth.core.trust import Trust
-from hearth.errors import HearthError
+from hearth.embed import EmbedLoop
+from hearth.errors import HearthError, WorkerError
 from hearth.gateway import Gateway, Member
 from hearth.gather import Recent, Spot
+from hearth.gather import Source as ContextSource
 from hearth.idle import Idle
-from hearth.index.copy_client import CopyClient
+from hearth.index.client import IndexClient
+from hearth.project import ProjectSource
 from hearth.settings import Settings
 from hearth.store import Memory
 from hearth.store_disk import Shelf
 
 __all__ = ["Engine", "Notice", "Outcome", "Source", "Suggestion", "open_engine"]
 
-SETTLE_S = 0.5
-"""An edited document is read again for the copy predictor once it has rested this long."""
-OPEN_DOCUMENT_CHARS_MAX = 2_000_000
-"""Larger documents are completed, but not learned from."""
 TRUST = "trust"
 """Where the prompt store keeps what is known of the user's taste."""
+INDEX_LOOK_S = 0.1
+INDEX_OFF = "The index is turned off."
+INDEX_OFF_REMEDY = "Set index.enabled to true."
 WARM_LOOK_S = 0.1
 SAVE_AT_END_S = 1.0
-LEARN_LINES_AT_ONCE = 200
-"""A few milliseconds on the event loop."""
 DISK_FREE_BYTES_MIN = 200_000_000
 
 
@@ -63,23 +64,31 @@ class Engine:
         self.settings = settings
         self._data_dir = data_dir
         self._notify = notify
+        self.on_progress: Callable[[dict[str, Any]], None] = lambda _status: None
+        """Called with every status that the index tells of itself."""
         self._folders: list[Path] = []
         self._open: dict[str, Snapshot] = {}
-        self._unread: set[str] = set()
-        self._learned: set[str] = set()
-        self._rest = asyncio.Event()
-        self._copies = CopyModel()
-        self.copies = CopyClient(self._index_gone) if settings.index.enabled else None
         self._finder = Finder(settings, states_dir=data_dir / "slots")
         self.gateway = Gateway(self._find, settings.privacy.own_hosts, self._tell)
         self._shelf = Shelf(data_dir / "prompts", self._tell)
         self._memory = Memory(self._shelf)
+        self.copies = Copies(
+            lambda: not self.gateway.target("complete"), _name_of, self._index_gone, files=settings.index.enabled
+        )
+        self.index = self._index_client() if settings.index.enabled else None
         self._recent = Recent(self._names)
         self._completer = Completer(
-            self.gateway, self._memory, self._copy, settings.completion, self._names, self._recent.visited
+            self.gateway, self._memory, self._copied, settings.completion, self._names, self._recent.visited
+        )
+        self._embed = EmbedLoop(
+            self.gateway,
+            self._ask_index,
+            lambda: [os.path.realpath(folder) for folder in self._folders],
+            settings.index.embedding_model if settings.index.enabled else "",
+            self._tell,
         )
         self._idle = Idle(
-            self.gateway, self._completer.pilot, Anchors(self._shelf), self._recent, lambda: self._workspace
+            self.gateway, self._completer.pilot, Anchors(self._shelf), self._sources(), lambda: self._workspace
         )
         self._loads: set[asyncio.Task[None]] = set()
 
@@ -120,26 +129,30 @@ class Engine:
     def changed(self, snapshot: Snapshot) -> None:
         """A document has a new version. Cheap: called on every keystroke."""
         self._note(snapshot)
+        self._embed.touched()
         self._completer.changed(snapshot)
 
     def _note(self, snapshot: Snapshot) -> None:
         self._open[snapshot.uri] = snapshot
-        self._unread.add(snapshot.uri)
-        self._rest.set()
+        self.copies.noted(snapshot)
         self._recent.touched(snapshot)
         self._idle.touched(snapshot)
 
     def saved(self, uri: str) -> None:
         """A document was written to disk."""
-        if self.copies and (path := path_of(uri)):
-            self.copies.saved(path)
+        if path := path_of(uri):
+            self.file_changed(path)
+
+    def file_changed(self, path: Path) -> None:
+        """A file was written, created or deleted, by whomever."""
+        self.copies.saved(path)
+        if self.index:
+            self.index.saved(path)
 
     def closed(self, uri: str) -> None:
         """A document was closed."""
         self._open.pop(uri, None)
-        self._unread.discard(uri)
-        self._learned.discard(uri)
-        self._copies.remove(_copy_path(uri))
+        self.copies.closed(uri)
         self._completer.closed(uri)
         self._recent.closed(uri)
 
@@ -154,8 +167,9 @@ class Engine:
     def set_folders(self, folders: Sequence[Path]) -> None:
         """The workspace's folders changed."""
         self._folders = [folder.absolute() for folder in folders]
-        if self.copies:
-            self.copies.set_folders(self._folders, self._open_files())
+        self.copies.set_folders(self._folders, self._open_files)
+        if self.index:
+            self.index.set_folders(self._folders, self._open_files())
 
     def configure_completion(self, *, enabled: bool | None = None, languages_off: Sequence[str] | None = None) -> None:
         """The only settings an editor may change while running."""
@@ -174,10 +188,30 @@ class Engine:
                 await self.gateway.probed.wait()
                 while any(probe.state == "loading" for probe in self.gateway.probes()):
                     await asyncio.sleep(0.05)
-                while not self.gateway.target("complete") and self._index_state() not in ("ready", "off"):
+                while not self.gateway.target("complete") and self.copies.state not in ("ready", "off"):
                     await asyncio.sleep(0.02)
         except TimeoutError:
             pass
+
+    async def indexed(self, on_progress: Callable[[dict[str, Any]], None] = lambda _status: None) -> dict[str, Any]:
+        """Wait until the workspace is read, or cannot be; the index's last status. `on_progress` is told on the way."""
+        status: dict[str, Any] = {"state": "off", "problem": INDEX_OFF}
+        if self.index:
+            await self.index.started.wait()
+        while self.index and (status := await self.index.status())["state"] in ("walking", "idle"):
+            on_progress(status)
+            await asyncio.sleep(INDEX_LOOK_S)
+        return status
+
+    async def search(self, query: str, limit: int = 10) -> list[dict[str, Any]]:
+        """Pieces of the workspace that answer a question or match words, best first, as `hearth search --json` gives
+        them: path (relative to its folder), start_line, end_line (0-based), score, text; and symbol, folder.
+
+        Raises WorkerError where there is no index.
+        """
+        if self.index is None:
+            raise WorkerError(INDEX_OFF, INDEX_OFF_REMEDY)
+        return await self.index.search(query, limit, await self._embed.question(query))
 
     async def status(self) -> dict[str, Any]:
         """What `hearth doctor --json` prints, plus the live counters of `hearth/status`."""
@@ -193,7 +227,9 @@ class Engine:
                 "why": "" if target else self.gateway.why_no_target("complete"),
             },
             "backends": [asdict(probe) for probe in self.gateway.probes()],
-            "index": await self.copies.status() if self.copies else {"state": "off"},
+            "index": {**await self.index.status(), "embedding": self._embed.status()}
+            if self.index
+            else {"state": "off"},
             "cache": {"suggestions": len(self._memory), "problem": self._shelf.problem},
             "ledger": {"entries": 0, "note": "this version contacts no host but this machine and those you declared"},
             "disk": self._disk(),
@@ -222,12 +258,13 @@ class Engine:
         self._shelf.start()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.gateway.run(), name="gateway")
-            tasks.create_task(self._read_documents(), name="open documents")
+            tasks.create_task(self.copies.run(self.gateway.probed), name="copies")
             tasks.create_task(self._idle.run(), name="idle")
+            tasks.create_task(self._embed.run(), name="embedding")
             tasks.create_task(self._warm(), name="warm start")
             tasks.create_task(self._recall(), name="taste")
-            if self.copies:
-                tasks.create_task(self.copies.start(self._folders, self._open_files()), name="copies")
+            if self.index:
+                tasks.create_task(self.index.start(self._folders, self._open_files()), name="index")
 
     async def _warm(self) -> None:
         """As soon as a server is ready, which takes a model's loading time: bring back what it kept."""
@@ -266,48 +303,39 @@ class Engine:
         await self._completer.aclose()
         await self._shelf.aclose()
         await self.gateway.aclose()
-        if self.copies:
-            await self.copies.aclose()
+        await self._embed.aclose()
+        await self.copies.aclose()
+        if self.index:
+            await self.index.aclose()
 
     async def _find(self) -> Sequence[Member]:
         return [Member(backend, roles) for backend, roles in await self._finder()]
 
-    async def _copy(self, spot: Spot, extent: Extent) -> CopyPrediction | None:
-        """What the workspace shows as the likely continuation: open documents here, files in the index process."""
-        snapshot, number = spot.snapshot, spot.position.line
-        path = _copy_path(snapshot.uri)
-        if snapshot.uri in self._learned or len(snapshot.lines) <= LEARN_LINES_AT_ONCE:
-            self._copies.replace(path, snapshot.lines, snapshot.language)
-            self._learned.add(snapshot.uri)
-        before, after = snapshot.lines[:number], snapshot.lines[number + 1 :]
-        args = (before, spot.line_before, spot.line_after, after, path, snapshot.language)
-        found = [self._copies.predict(*args)]
-        if self.copies:
-            found.append(await self.copies.predict(*args))
-        return best(found)
+    async def _copied(self, spot: Spot, extent: Extent) -> CopyPrediction | None:
+        return await self.copies.predict(spot)
 
-    async def _read_documents(self) -> None:
-        """Learn from open documents once they rest, a part at a time, so that typing is never held up by it. While a
-        model answers there is no need to."""
-        while True:
-            await self._rest.wait()
-            self._rest.clear()
-            await asyncio.sleep(SETTLE_S)
-            while self._unread and not self.gateway.target("complete"):
-                snapshot = self._open.get(self._unread.pop())
-                if snapshot and sum(map(len, snapshot.lines)) <= OPEN_DOCUMENT_CHARS_MAX:
-                    await self._learn(snapshot)
+    def _sources(self) -> dict[str, ContextSource]:
+        sources: dict[str, ContextSource] = {"open": self._recent.source}
+        if self.index:
+            sources["index"] = ProjectSource(self.index, path_of)
+        return sources
 
-    async def _learn(self, snapshot: Snapshot) -> None:
-        """Costs as much as there are new lines, so what is known already is no work."""
-        known, path = snapshot.uri in self._learned, _copy_path(snapshot.uri)
-        ends = range(LEARN_LINES_AT_ONCE, len(snapshot.lines), LEARN_LINES_AT_ONCE)
-        for end in () if known else ends:
-            self._copies.replace(path, snapshot.lines[:end], snapshot.language)
-            await asyncio.sleep(0)
-        if self._open.get(snapshot.uri) is snapshot:
-            self._copies.replace(path, snapshot.lines, snapshot.language)
-            self._learned.add(snapshot.uri)
+    def _index_progress(self, status: dict[str, Any]) -> None:
+        self._embed.changed()
+        self.on_progress(status)
+
+    async def _ask_index(self, message: dict[str, Any], within_s: float) -> dict[str, Any]:
+        if self.index is None:
+            raise WorkerError(INDEX_OFF, INDEX_OFF_REMEDY)
+        return await self.index.ask(message, within_s)
+
+    def _index_client(self) -> IndexClient:
+        return IndexClient(
+            self._data_dir,
+            qdrant_url=self.settings.index.qdrant_url,
+            on_gone=self._index_gone,
+            on_progress=self._index_progress,
+        )
 
     def _names(self, uri: str) -> tuple[str, str]:
         """Repository and path for the prompt's header."""
@@ -316,9 +344,6 @@ class Engine:
             if path and path.is_relative_to(folder):
                 return folder.name, path.relative_to(folder).as_posix()
         return "", path.name if path else ""
-
-    def _index_state(self) -> str:
-        return str(self.copies.progress.get("state", "")) if self.copies else "off"
 
     def _open_files(self) -> list[Path]:
         return [path for uri in self._open if (path := path_of(uri))]
@@ -365,7 +390,7 @@ def path_of(uri: str) -> Path | None:
     return Path(path) if path and "\0" not in path else None
 
 
-def _copy_path(uri: str) -> str:
+def _name_of(uri: str) -> str:
     path = path_of(uri)
     return str(path) if path else uri
 

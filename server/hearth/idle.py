@@ -7,7 +7,7 @@ is read FOCUS_S later. A key ends all of it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hearth.anchors import Anchors, state_name
@@ -16,7 +16,7 @@ from hearth.core.notebook import Around
 from hearth.core.prompt import lf
 from hearth.core.text import Position, Snapshot
 from hearth.gateway import Gateway, Target
-from hearth.gather import Recent, gather, spot_at
+from hearth.gather import Source, gather, spot_at
 from hearth.pilot import CONTEXT_TOKENS_ASSUMED, Pilot
 from hearth.store import worth_keeping
 
@@ -35,15 +35,21 @@ class _Place:
 
 
 class Idle:
-    """One per engine; `run` until cancelled. `workspace` names what is saved together."""
+    """One per engine; `run` until cancelled. `sources`: what a prompt's background is made of; `workspace` names what
+    is saved together."""
 
     def __init__(
-        self, gateway: Gateway, pilot: Pilot, anchors: Anchors, recent: Recent, workspace: Callable[[], str]
+        self,
+        gateway: Gateway,
+        pilot: Pilot,
+        anchors: Anchors,
+        sources: Mapping[str, Source],
+        workspace: Callable[[], str],
     ) -> None:
         self._gateway = gateway
         self._pilot = pilot
         self._anchors = anchors
-        self._recent = recent
+        self._sources = sources
         self._workspace = workspace
         self._place: _Place | None = None
         self._touched = asyncio.Event()
@@ -152,7 +158,7 @@ class Idle:
 
     async def _renewed(self, target: Target, place: _Place) -> Background:
         rate = self._gateway.pace(target).prefill_tokens_per_s
-        context = await gather(spot_at(place.snapshot, place.position, place.around), {"open": self._recent.source})
+        context = await gather(spot_at(place.snapshot, place.position, place.around), self._sources)
         tokens = snippet_tokens_max(rate, target.probe.context_tokens or CONTEXT_TOKENS_ASSUMED)
         anew = not self._pilot.has_whole(place.snapshot.uri)
         return renewed(self._pilot.background, context, tokens_max=tokens, prefill_tokens_per_s=rate, anew=anew)

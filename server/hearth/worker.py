@@ -397,6 +397,10 @@ class Child:
         except OSError:
             os._exit(0)
 
+    def put(self, message: Message) -> None:
+        """Have `receive` return a message of this process itself, of a thread of it perhaps, in its turn."""
+        self._messages.put(message)
+
     def receive(self, timeout_s: float | None = None) -> Message | None:
         """The parent's next message, None after `timeout_s` (0: do not wait); EOFError once the parent is gone."""
         try:

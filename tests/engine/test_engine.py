@@ -79,7 +79,7 @@ async def test_without_any_model_the_workspace_answers(tmp_path: Path) -> None:
         assert outcome.suggestions[0].text == "return json.load(stream)"
         status = await engine.status()
         assert status["completion"]["source"] == "workspace"
-        assert status["index"]["files"] == 1
+        assert (await engine.indexed())["files"] == 1
         assert status["completions"]["workspace_hits"] == 1
         assert "no model server answers" in status["problems"][0]["message"].lower()
         assert status["problems"][0]["remedy"]
@@ -115,21 +115,21 @@ async def test_the_engine_goes_on_without_its_index_process(tmp_path: Path) -> N
     script.write_text(json.dumps({"text": "1\n"}))
     raw = {"backends": [{"kind": "scripted", "model": str(script)}]}
     async with engine_in(tmp_path, raw) as engine:
-        assert engine.copies
+        assert engine.index
         for _ in range(100):
-            if engine.copies.pid:
+            if engine.index.pid:
                 break
             await asyncio.sleep(0.05)
-        assert engine.copies.pid
-        os.kill(engine.copies.pid, signal.SIGKILL)
+        assert engine.index.pid
+        os.kill(engine.index.pid, signal.SIGKILL)
         outcome = await ask(engine, tmp_path / "a.py", "x = █\n")
         assert outcome.suggestions[0].text == "1"
 
 
 async def test_no_process_is_left_behind(tmp_path: Path) -> None:
     async with engine_in(tmp_path) as engine:
-        assert engine.copies
-        pid = engine.copies.pid
+        assert engine.index
+        pid = engine.index.pid
         assert pid
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

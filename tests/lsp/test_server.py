@@ -54,7 +54,7 @@ async def test_initialize_says_what_the_server_can_do(server):
     assert capabilities["inlineCompletionProvider"] == {}
     assert capabilities["executeCommandProvider"]["commands"] == [
         "hearth.status", "hearth.whyNoSuggestion", "hearth.toggleCompletion", "hearth.stop",
-        "hearth.completionAccepted",
+        "hearth.reindex", "hearth.completionAccepted",
     ]  # fmt: skip
     await client.until(lambda: client.calls, "textDocumentContent is registered")
     (registration,) = client.calls[0]["params"]["registrations"]

@@ -200,6 +200,13 @@ class Manifest:
             path for (path,) in self._rows((str,), "SELECT path FROM files WHERE name = ? ORDER BY path", (basename,))
         ]
 
+    def paths_under(self, folder: str) -> list[str]:
+        """Paths of the files below a folder, at any depth, in order."""
+        rows = self._rows(
+            (str,), "SELECT path FROM files WHERE path > ? AND path < ? ORDER BY path", (f"{folder}/", f"{folder}0")
+        )
+        return [path for (path,) in rows]
+
     def uids_of(self, paths: Iterable[str]) -> set[int]:
         """The uids of these files' chunks."""
         found: set[int] = set()

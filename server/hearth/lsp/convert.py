@@ -38,6 +38,8 @@ class Initialize:
     folders: tuple[Path, ...]
     shows_documents: bool
     shows_content: bool
+    shows_progress: bool
+    watches_files: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,8 @@ def initialize(params: object) -> Initialize:
         folders=paths(cast(list[Any], folders)),
         shows_documents=_has(capabilities, "window", "showDocument", "support"),
         shows_content=_has(capabilities, "workspace", "textDocumentContent", "dynamicRegistration"),
+        shows_progress=_has(capabilities, "window", "workDoneProgress"),
+        watches_files=_has(capabilities, "workspace", "didChangeWatchedFiles", "dynamicRegistration"),
     )
 
 

@@ -59,6 +59,26 @@ MESSAGES: dict[str, dict[str, str]] = {
         "fr": "une modification de l'éditeur a été perdue ; enregistrer ou rouvrir le fichier suffit",
         "es": "se perdió un cambio del editor; guarde o vuelva a abrir el archivo",
     },
+    "indexing": {
+        "en": "Hearth: reading the project",
+        "fr": "Hearth : lecture du projet",
+        "es": "Hearth: leyendo el proyecto",
+    },
+    "indexing_files": {
+        "en": "{seen} of {total} files",
+        "fr": "{seen} fichiers sur {total}",
+        "es": "{seen} de {total} archivos",
+    },
+    "reindexing": {
+        "en": "Hearth reads the whole project again.",
+        "fr": "Hearth relit tout le projet.",
+        "es": "Hearth vuelve a leer todo el proyecto.",
+    },
+    "index_off": {
+        "en": "Hearth's index is turned off. Set index.enabled to true to use it.",
+        "fr": "L'index de Hearth est désactivé. Mettez index.enabled à true pour l'utiliser.",
+        "es": "El índice de Hearth está desactivado. Ponga index.enabled en true para usarlo.",
+    },
     "status_title": {
         "en": "Hearth: status",
         "fr": "Hearth : état",

@@ -19,8 +19,8 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from hearth import __version__
-from hearth.engine import open_engine
-from hearth.lsp import convert, notebooks
+from hearth.engine import open_engine, path_of
+from hearth.lsp import convert, indexing, notebooks
 from hearth.lsp.convert import BadParams
 from hearth.lsp.logs import start_logging
 from hearth.lsp.messages import language_of, say
@@ -44,6 +44,10 @@ DIAGNOSTICS_NOTIFICATION = "hearth/diagnostics"
 # At opening a file the protocol does not tell where the cursor is.
 FOCUS_NOTIFICATION = "hearth/focus"
 STATUS_REQUEST = "hearth/status"
+SEARCH_REQUEST = "hearth/search"
+SEARCH_LIMIT = 10
+QUERY_CHARS_MAX = 10_000
+FILE_CHANGES_MAX = 10_000
 # Notifications that, if one is lost, leave a document in doubt; "" is one of which nothing could be read.
 CARRY_TEXT = (
     "",
@@ -79,9 +83,17 @@ class HearthServer(LanguageServer):
         self.session = Session(show=self.show)
         self.protocol.on_lost = self._lost
         self.engine_up = asyncio.Event()
+        self.index_progress = indexing.IndexProgress(
+            self.window_work_done_progress_create_async, self.progress, lambda: self.session.language
+        )
         self._stop = asyncio.Event()
         self._engine_task: asyncio.Task[None] | None = None
         self._parent_task: asyncio.Task[None] | None = None
+
+    async def engine_started(self) -> None:
+        """Wait a little for the engine, at the start."""
+        if self.session.engine is None:
+            await _event_within(self.engine_up, ENGINE_WAIT_S)
 
     async def talk(self, channel: Channel) -> int:
         """One conversation; returns the exit code."""
@@ -129,6 +141,8 @@ class HearthServer(LanguageServer):
         async with open_engine(
             settings, data_dir=data_dir(), folders=session.folders, notify=session.notice
         ) as engine:  # fmt: skip
+            if session.shows_progress:
+                engine.on_progress = self.index_progress.told
             session.attach(engine)
             self.engine_up.set()
             await self._stop.wait()
@@ -164,6 +178,7 @@ async def initialize(ls: HearthServer, params: object) -> types.InitializeResult
     session.language = language_of(asked.locale)
     session.folders = asked.folders
     session.shows_documents, session.shows_content = asked.shows_documents, asked.shows_content
+    session.shows_progress, session.watches_files = asked.shows_progress, asked.watches_files
     raw, problems = load(config_dir())
     settings, more = parse(overlay(raw, asked.options))
     session.completion = settings.completion
@@ -194,13 +209,14 @@ async def initialize(ls: HearthServer, params: object) -> types.InitializeResult
 
 
 async def initialized(ls: HearthServer, params: object) -> None:
+    wanted: list[types.Registration] = []
     if ls.session.shows_content:
-        registration = types.Registration(
-            SCHEME,
-            types.WORKSPACE_TEXT_DOCUMENT_CONTENT,
-            types.TextDocumentContentRegistrationOptions(schemes=[SCHEME]),
-        )
-        ls.client_register_capability(types.RegistrationParams([registration]))
+        options = types.TextDocumentContentRegistrationOptions(schemes=[SCHEME])
+        wanted.append(types.Registration(SCHEME, types.WORKSPACE_TEXT_DOCUMENT_CONTENT, options))
+    if ls.session.watches_files:
+        wanted.append(indexing.watch_registration())
+    if wanted:
+        ls.client_register_capability(types.RegistrationParams(wanted))
 
 
 async def shutdown(ls: HearthServer, params: object) -> None:
@@ -260,10 +276,9 @@ async def inline_completion(ls: HearthServer, params: object) -> types.InlineCom
     snapshot = session.snapshot(ask.uri)
     if snapshot is None:
         return types.InlineCompletionList([])
+    await ls.engine_started()
     if session.engine is None:
-        await _event_within(ls.engine_up, ENGINE_WAIT_S)
-        if session.engine is None:
-            return types.InlineCompletionList([])
+        return types.InlineCompletionList([])
     outcome = await session.engine.complete(
         snapshot,
         snapshot.clamp(ask.position),
@@ -306,14 +321,41 @@ async def did_focus(ls: HearthServer, params: object) -> None:
         ls.session.focus(*found)
 
 
+async def did_change_files(ls: HearthServer, params: object) -> None:
+    """Files were written, created or deleted."""
+    changes = convert.array(convert.table(params).get("changes"), "changes")
+    for change in changes[:FILE_CHANGES_MAX]:
+        path = path_of(convert.string(convert.table(change, "changes[]").get("uri"), "changes[].uri"))
+        if path is not None and ls.session.engine is not None:
+            ls.session.engine.file_changed(path)
+
+
+async def did_cancel_progress(ls: HearthServer, params: object) -> None:
+    """The user ended a progress bar: the walk behind it stops, what is indexed stays."""
+    engine = ls.session.engine
+    if ls.index_progress.is_ours(convert.table(params).get("token")) and engine is not None and engine.index:
+        engine.index.stop()
+
+
+async def search(ls: HearthServer, params: object) -> dict[str, Any]:
+    """`hearth/search`: {query, limit?} -> {"results": [...]}, as `hearth search --json` gives it."""
+    fields = convert.table(params)
+    query = convert.string(fields.get("query"), "query")[:QUERY_CHARS_MAX]
+    limit = convert.integer(fields.get("limit", SEARCH_LIMIT), "limit")
+    if limit < 1:
+        raise BadParams("limit: expected at least 1")
+    await ls.engine_started()
+    engine = ls.session.engine
+    return {"results": [] if engine is None else await engine.search(query, limit)}
+
+
 async def page_content(ls: HearthServer, params: object) -> types.TextDocumentContentResult:
     uri = convert.string(convert.table(params).get("uri"), "uri")
     return types.TextDocumentContentResult(ls.session.pages.get(uri, ""))
 
 
 async def status(ls: HearthServer, params: object) -> dict[str, Any]:
-    if ls.session.engine is None:
-        await _event_within(ls.engine_up, ENGINE_WAIT_S)
+    await ls.engine_started()
     found = await ls.session.engine.status() if ls.session.engine is not None else {"version": __version__}
     return {**found, "workspace_trusted": ls.session.workspace_trusted}
 
@@ -354,6 +396,16 @@ async def command_accepted(ls: HearthServer, arguments: Sequence[Any]) -> None:
         ls.session.engine.accepted(suggestion)
 
 
+async def command_reindex(ls: HearthServer, arguments: object) -> None:
+    """`hearth.reindex`: read the whole workspace again."""
+    engine = ls.session.engine
+    if engine is not None and engine.index:
+        engine.index.reindex()
+        ls.show("info", say("reindexing", ls.session.language))
+    else:
+        ls.show("warning", say("index_off", ls.session.language))
+
+
 async def command_stop(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, int]:
     return {"stopped": ls.protocol.cancel_all()}
 
@@ -375,7 +427,10 @@ FEATURES = {
     types.WORKSPACE_DID_CHANGE_CONFIGURATION: did_change_configuration,
     types.WORKSPACE_TEXT_DOCUMENT_CONTENT: page_content,
     types.WORKSPACE_EXECUTE_COMMAND: execute_command,
+    types.WORKSPACE_DID_CHANGE_WATCHED_FILES: did_change_files,
+    types.WINDOW_WORK_DONE_PROGRESS_CANCEL: did_cancel_progress,
     STATUS_REQUEST: status,
+    SEARCH_REQUEST: search,
     TRUST_NOTIFICATION: did_grant_trust,
     DIAGNOSTICS_NOTIFICATION: did_diagnose,
     FOCUS_NOTIFICATION: did_focus,
@@ -385,6 +440,7 @@ COMMANDS = {
     "hearth.whyNoSuggestion": command_why,
     "hearth.toggleCompletion": command_toggle,
     "hearth.stop": command_stop,
+    "hearth.reindex": command_reindex,
     ACCEPTED: command_accepted,
 }
 

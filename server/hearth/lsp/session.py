@@ -48,6 +48,8 @@ class Session:
     workspace_trusted: bool = True
     shows_documents: bool = False
     shows_content: bool = False
+    shows_progress: bool = False
+    watches_files: bool = False
     completion: CompletionSettings = field(default_factory=CompletionSettings)
     engine: Engine | None = None
     folders: tuple[Path, ...] = ()

@@ -1,0 +1,63 @@
+"""What the project's index adds to a completion's context: a source for `gather`."""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+from hearth.core.analysis import analysed
+from hearth.core.context import Kind, Snippet, imports_of
+from hearth.core.facts import Import
+from hearth.core.prompt import lf
+from hearth.core.sight import sight_at
+from hearth.errors import WorkerError
+from hearth.gather import Found, Spot
+from hearth.index.client import IndexClient
+
+ANSWER_WITHIN_S = 0.05
+"""`gather` waits less; the rest is for a machine that is busy."""
+CHARS_ASKED = 6_000
+"""A little more than the prompt has room for, since what resembles the cursor's region is left out afterwards."""
+LINES_SEEN_MAX = 600
+"""Above the cursor: far enough to find the heads of the blocks that it is in."""
+BELOW_LINES_SEEN = 40
+IMPORTS_KEPT_MAX = 64
+KINDS: dict[str, Kind] = {"definition": "definition"}
+
+
+class ProjectSource:
+    """One per engine."""
+
+    def __init__(self, index: IndexClient, path_of: Callable[[str], Path | None]) -> None:
+        self._index = index
+        self._path_of = path_of
+
+    async def __call__(self, spot: Spot) -> Found:
+        """Snippets of files that are not open; nothing while there is no index."""
+        path = self._path_of(spot.snapshot.uri)
+        if path is None:
+            return Found()
+        wide, at = spot.wide, spot.wide_at
+        text = "\n".join(line for _, line in imports_of(wide.lines, wide.language))
+        seen = wide.lines[max(0, at.line - LINES_SEEN_MAX) : at.line + BELOW_LINES_SEEN]
+        lines = [lf(line).rstrip("\n") for line in seen]
+        imports = imports_in(wide.language, text)
+        sight = sight_at("", wide.language, lines, min(at.line, LINES_SEEN_MAX), wide.column_at(at), imports)
+        message = {"do": "context", "path": os.fspath(path), "sight": asdict(sight), "chars": CHARS_ASKED}
+        try:
+            answer = await self._index.ask(message, ANSWER_WITHIN_S)
+        except WorkerError:
+            return Found()
+        found: list[Snippet] = []
+        for relative, body, kind, weight in cast(list[Any], answer.get("snippets", [])):
+            origin = Path(str(answer["folder"]), str(relative)).as_uri()
+            found.append(Snippet(str(relative), str(body), origin, KINDS.get(str(kind), "index"), float(weight)))
+        return Found(snippets=tuple(found))
+
+
+@lru_cache(maxsize=IMPORTS_KEPT_MAX)
+def imports_in(language: str, text: str) -> tuple[Import, ...]:
+    """The imports among some lines of a document."""
+    return analysed(language, text).imports if text else ()
