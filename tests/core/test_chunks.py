@@ -195,7 +195,7 @@ def test_without_a_grammar_little_indentation_is_the_better_place():
 def test_line_endings_are_normalised_and_rows_are_kept():
     chunks = cut("python", f"def one(a):\n{body(18)}\n\n\ndef two(a):\n{body(18)}".replace("\n", "\r\n"))
     assert all("\r" not in chunk.text for chunk in chunks)
-    assert [(chunk.start, chunk.end) for chunk in chunks] == [(0, 19), (21, 40)]
+    assert [(chunk.start, chunk.end) for chunk in chunks] == [(0, 19), (22, 41)]
 
 
 def test_bytes_that_are_no_text_do_not_raise():
