@@ -322,8 +322,22 @@ def points_gone(shard: Path) -> None:
     shutil.rmtree(shard / "points")
 
 
+def ended_the_process(shard: Path) -> None:
+    (shard / "opening").touch()
+
+
+def flipped_bits(shard: Path) -> None:
+    path = max((shard / "points").rglob("*"), key=lambda one: one.stat().st_size if one.is_file() else -1)
+    data = bytearray(path.read_bytes()[:4096])
+    data[100] ^= 4
+    with path.open("r+b") as stream:
+        stream.write(data)
+
+
 @pytest.mark.parametrize(
-    "damage", [damaged_record, record_of_another, record_gone, points_damaged, points_gone], ids=lambda f: f.__name__
+    "damage",
+    [ended_the_process, flipped_bits, damaged_record, record_of_another, record_gone, points_damaged, points_gone],
+    ids=lambda f: f.__name__,
 )
 def test_a_damaged_shard_is_filled_again(folder: Path, manifest: Manifest, damage: object) -> None:
     side = Dense(folder, manifest)

@@ -39,6 +39,8 @@ DIMENSIONS_MAX = 8_192
 FREE_BYTES_MIN = 400_000_000
 """The store dies on a full disk, so it is not written to long before."""
 RECORD = "shard.json"
+OPENING = "opening"
+"""A file that is there while a shard is opened. One that is there before: the last time ended the process."""
 RECORD_BYTES_MAX = 10_000
 
 
@@ -280,12 +282,18 @@ class Dense:
         if shard.points is not None:
             return True
         every = self._manifest.all_uids()
-        with suppress(IndexFault), self._minding(shard):
+        with suppress(IndexFault, OSError), self._minding(shard):
+            marker = shard.folder / OPENING
+            if marker.exists():
+                raise IndexCorrupt("The vectors could not be opened.")
+            marker.touch()
             shard.points = EdgePoints(shard.folder / "points", shard.dimensions)
             shard.done = shard.points.uids()
             if stale := shard.done - every:
                 shard.points.drop(stale)
                 shard.done -= stale
+        with suppress(OSError):
+            (shard.folder / OPENING).unlink(missing_ok=True)
         return shard.points is not None
 
     def _new(self, size: int) -> _Shard:
