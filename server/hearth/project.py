@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hearth.core.analysis import analysed
-from hearth.core.context import Kind, Snippet, imports_of
+from hearth.core.context import Snippet, imports_of
 from hearth.core.facts import Import
 from hearth.core.prompt import lf
 from hearth.core.sight import sight_at
@@ -18,13 +18,15 @@ from hearth.index.client import IndexClient
 
 ANSWER_WITHIN_S = 0.05
 """`gather` waits less; the rest is for a machine that is busy."""
-CHARS_ASKED = 6_000
-"""A little more than the prompt has room for, since what resembles the cursor's region is left out afterwards."""
+CHARS_ASKED = 3_000
+"""Two thirds of what a prompt has room for; the rest is for files that are open."""
+DEFINITION_WEIGHT_MIN = 0.7
+"""Definitions of what is in sight come before pieces that are merely alike."""
+CHUNK_WEIGHT_MAX = 0.6
 LINES_SEEN_MAX = 600
 """Above the cursor: far enough to find the heads of the blocks that it is in."""
 BELOW_LINES_SEEN = 40
 IMPORTS_KEPT_MAX = 64
-KINDS: dict[str, Kind] = {"definition": "definition"}
 
 
 class ProjectSource:
@@ -53,8 +55,14 @@ class ProjectSource:
         found: list[Snippet] = []
         for relative, body, kind, weight in cast(list[Any], answer.get("snippets", [])):
             origin = Path(str(answer["folder"]), str(relative)).as_uri()
-            found.append(Snippet(str(relative), str(body), origin, KINDS.get(str(kind), "index"), float(weight)))
+            found.append(_snippet(str(relative), str(body), origin, str(kind), float(weight)))
         return Found(snippets=tuple(found))
+
+
+def _snippet(path: str, text: str, origin: str, kind: str, weight: float) -> Snippet:
+    if kind == "chunk":
+        return Snippet(path, text, origin, "index", CHUNK_WEIGHT_MAX * weight)
+    return Snippet(path, text, origin, "definition", DEFINITION_WEIGHT_MIN + (1 - DEFINITION_WEIGHT_MIN) * weight)
 
 
 @lru_cache(maxsize=IMPORTS_KEPT_MAX)
