@@ -201,7 +201,12 @@ SYMBOLS = {
         Symbol("price", "method", "Order.Line", 16, 18, "def price(self)"),
         Symbol("submit", "function", "", 40, 44, "def submit(order)"),
     ],
-    "a.py": [Symbol("alpha", "function", "", 0, 2, "def alpha(x)"), Symbol("wide", "constant", "", 5, 6, "w" * 500)],
+    "a.py": [
+        Symbol("alpha", "function", "", 0, 4, "def alpha(x)"),
+        Symbol("inner", "class", "alpha", 1, 3, "class inner"),
+        Symbol("deep", "method", "alpha.inner", 2, 3, "def deep(self)"),
+        Symbol("wide", "constant", "", 5, 6, "w" * 500),
+    ],
 }
 
 
@@ -213,8 +218,9 @@ SYMBOLS = {
                                    "  def submit(order)"),
         (["shop/order.py:price", "a.py:alpha"], "a.py:\n  def alpha(x)\nshop/order.py:\n  class Order(Base)\n"
                                                 "    class Line\n      def price(self)"),
-        (["a.py:gone"], "a.py:"),
-        (["unknown.py:gone"], "unknown.py:"),
+        (["a.py:gone"], ""),
+        (["unknown.py:gone", "a.py:alpha"], "a.py:\n  def alpha(x)"),
+        (["a.py:inner", "a.py:deep"], ""),
     ],
 )  # fmt: skip
 def test_the_tree(names: list[str], expected: str) -> None:

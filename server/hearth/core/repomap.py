@@ -65,6 +65,7 @@ _BUILT_IN_WORDS = (
 COMMON_NAMES = frozenset(f"{_COMMON_WORDS} {_BUILT_IN_WORDS}".split())
 """Names that are used for anything: without knowing types, a use of one says nothing about who is meant."""
 NO_CODE = frozenset(("heading", "key", "selector"))
+FUNCTIONS = frozenset(("function", "method"))
 MEMBERS = frozenset(("attribute", "method"))
 _VENDORED = re.compile(
     r"(?:^|/)(?:vendor|vendored|_vendor|third_party|third-party|node_modules|site-packages|bower_components|dist)/"
@@ -279,7 +280,8 @@ def repository_map(
             wanted.setdefault(one.path, set()).add(one.name)
             if one.path not in known:
                 known[one.path] = symbols_in(one.path)
-        return "\n".join(_file_tree(path, known[path], names, outline) for path, names in sorted(wanted.items()))
+        trees = (_file_tree(path, known[path], names, outline) for path, names in sorted(wanted.items()))
+        return "\n".join(tree for tree in trees if tree)
 
     low, high = 0, min(len(ranked), SYMBOLS_MAX, chars_max // 8)
     best = ""
@@ -294,16 +296,20 @@ def repository_map(
 
 
 def _file_tree(path: str, symbols: Sequence[Symbol], names: Collection[str], outline: bool) -> str:
-    shown = [symbol for symbol in symbols if symbol.name in names]
     lines: dict[tuple[int, str, str], str] = {}
     containers = {f"{s.container}.{s.name}" if s.container else s.name: s for s in reversed(symbols)}
-    for symbol in shown:
-        around = symbol.container.split(".") if symbol.container and outline else []
+    for symbol in symbols:
+        around = symbol.container.split(".") if symbol.container else []
+        paths = [".".join(around[: depth + 1]) for depth in range(len(around))]
+        # What is defined inside a function is nobody else's.
+        if symbol.name not in names or any(p in containers and containers[p].kind in FUNCTIONS for p in paths):
+            continue
+        around = around if outline else []
         for depth in range(len(around)):
-            if outer := containers.get(".".join(around[: depth + 1])):
+            if outer := containers.get(paths[depth]):
                 lines[outer.start, outer.container, outer.name] = _line(outer, depth)
         lines[symbol.start, symbol.container, symbol.name] = _line(symbol, len(around))
-    return "\n".join([f"{path}:", *(line for _, line in sorted(lines.items()))])
+    return "\n".join([f"{path}:", *(line for _, line in sorted(lines.items()))]) if lines else ""
 
 
 def _line(symbol: Symbol, depth: int) -> str:
