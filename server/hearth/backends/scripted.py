@@ -8,6 +8,7 @@ one JSON object; every key may be left out:
       "model": "scripted",         what the model calls itself
       "dialect": "qwen",           family of FIM tokens: how prompts are taken apart; "" = a model that cannot fill in
       "context_tokens": 32768,
+      "embeds": 0,                 size of the vectors that it makes of texts: words in common, nearer vectors
       "prefills": 0,               1: it takes requests for no tokens, and counts them like others
       "state": "ready",            what the probe says; anything but "ready" also fails every request
       "delay_ms": 0,               before the first piece (a prompt being read)
@@ -38,10 +39,12 @@ The text before the cursor is the prompt's own: BEFORE, then what was typed sinc
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
+from zlib import crc32
 
 from hearth.backends.base import Delta, Finish, Generate, Probe, State, Usage
 from hearth.core.dialect import DIALECTS, Dialect
@@ -111,6 +114,7 @@ class Script:
     model: str = "scripted"
     dialect: str = "qwen"
     context_tokens: int = 32768
+    embeds: int = 0
     prefills: int = 0
     state: State = "ready"
     delay_ms: int = 0
@@ -209,6 +213,17 @@ class ScriptedBackend:
             self.counts.cancelled += outcome == "cancelled"
             self.counts.finished += outcome in ("stop", "length", "filter", "truncated")
             self._log({"event": "end", "outcome": outcome})
+
+    async def can_embed(self, model: str) -> bool:
+        """See backends.base.Embedder."""
+        return bool(self.script.embeds) and model == self.script.model
+
+    async def embed(self, texts: Sequence[str], model: str) -> list[tuple[float, ...]]:
+        """See backends.base.Embedder."""
+        if not await self.can_embed(model):
+            raise ModelMissing(f"the script has no embedding model {model}", "Set embeds in the script.")
+        await _pause(self.script.delay_ms)
+        return [bag_of_words(text, self.script.embeds) for text in texts]
 
     async def aclose(self) -> None:
         """Nothing to release."""
@@ -336,6 +351,14 @@ def continuation(document: str, before: str) -> str:
         if length > best_length:
             best, best_length = document[end:], length
     return best
+
+
+def bag_of_words(text: str, size: int) -> tuple[float, ...]:
+    """A vector of `size` numbers, each the count of some of the text's words."""
+    counts = [0.0] * size
+    for word in re.findall(r"[^\W_]+", text.casefold()):
+        counts[crc32(word.encode("utf-8", "replace")) % size] += 1.0
+    return tuple(counts)
 
 
 def tokens(text: str) -> int:
