@@ -22,7 +22,7 @@ from hearth.index.points import EdgePoints, Point
 
 FILES = 24
 CHUNKS_MAX = 6
-HANGS_S = 10
+HANGS_S = 5
 VERSION_TERM = 7
 
 

@@ -165,15 +165,15 @@ def test_without_a_wheel_the_module_can_be_imported():
     assert done.stdout == "False\n", done.stderr
 
 
-def test_garbage_goes_when_it_is_most_of_it(tmp_path, points, monkeypatch):
-    monkeypatch.setattr(module, "GARBAGE_POINTS_MIN", 100)
+def test_garbage_goes_at_rest(tmp_path, points, monkeypatch):
+    monkeypatch.setattr(module, "COMPACT_EVERY_POINTS", 1_000)
     points.put([Point(n, sparse(1, 10_000 + n)) for n in range(3_000)])
     assert points.garbage() == 0
-    assert not points.compact()
-    points.drop(range(1_400))
-    assert points.garbage() == 1_400
-    assert not points.compact(), "less than half of it"
+    assert not points.compact(), "nothing to do"
+    points.drop(range(900))
+    assert not points.compact(), "not worth it"
     points.drop(range(2_000))
+    assert points.garbage() == 2_000
     assert points.compact()
     assert points.garbage() == 0
     left = set(range(2_000, 3_000))
@@ -189,11 +189,22 @@ def test_garbage_goes_when_it_is_most_of_it(tmp_path, points, monkeypatch):
     again.close()
 
 
+def test_it_is_looked_at_once_after_opening(tmp_path, points, monkeypatch):
+    """Whoever had it before may have been killed before there was time."""
+    points.put([Point(n, sparse(1, 10_000 + n)) for n in range(3_000)])
+    points.drop(range(2_000))
+    points.close()
+    again = EdgePoints(tmp_path / "points")
+    assert again.compact()
+    assert again.uids() == set(range(2_000, 3_000))
+    assert not again.compact()
+    again.close()
+
+
 def test_dense_points_are_left_as_they_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "GARBAGE_POINTS_MIN", 1)
     points = EdgePoints(tmp_path, 2)
-    points.put([Point(n, [1.0, float(n)]) for n in range(10)])
-    points.drop(range(9))
+    points.put([Point(n, [1.0, float(n)]) for n in range(3_000)])
+    points.drop(range(2_900))
     assert not points.compact()
     points.close()
 

@@ -113,7 +113,7 @@ async def test_no_kill_loses_a_file_or_halves_one(folder):
 
 @pytest.mark.parametrize(
     ("part", "end", "count"),
-    [("manifest", "closed", 350), ("manifest", "crashed", 350), ("points", "closed", 150), ("points", "crashed", 150)],
+    [("manifest", "closed", 375), ("manifest", "crashed", 375), ("points", "closed", 150), ("points", "crashed", 100)],
 )
 def test_flipped_bits_are_named_or_do_no_harm(folder, part, end, count):
     run("made", folder, end, check=end == "closed")
