@@ -34,11 +34,13 @@ DIGITS_MAX = 4
 PATHS_KEPT_MAX = 64
 STEM_CHARS_MIN = 3
 
-ABOVE_LINES_MAX = 10
-BELOW_LINES_MAX = 5
-ABOVE_DECAY = 0.85
-BELOW_DECAY = 0.8
-BELOW_WEIGHT = 0.5
+ABOVE_LINES_MAX = 15
+BELOW_LINES_MAX = 8
+LINE_WEIGHT = 1.2
+ABOVE_DECAY = 0.7
+BELOW_DECAY = 0.75
+WHOLE_WEIGHT = 1.5
+"""In a completion's query, how much more a whole identifier says than its words."""
 
 STOP_WORDS = frozenset(
     word
@@ -259,16 +261,16 @@ def completion_query(above: Sequence[str], line_before: str, below: Sequence[str
     """What chunks are looked for at a cursor: terms of the lines around it, the nearer the heavier.
 
     `above`: the lines over the cursor's, nearest last; `line_before`: its line up to it; `below`: nearest first.
+    A term weighs what its nearest line gives it: sums would prefer what the file says all the time.
     """
+    lines = [(LINE_WEIGHT, line_before)]
+    lines += [(ABOVE_DECAY**distance, line) for distance, line in enumerate(reversed(above[-ABOVE_LINES_MAX:]))]
+    lines += [(BELOW_DECAY**distance, line) for distance, line in enumerate(below[:BELOW_LINES_MAX])]
     weights: dict[str, float] = {}
-
-    def add(line: str, weight: float) -> None:
-        for term in terms(line):
-            weights[term] = weights.get(term, 0) + weight
-
-    add(line_before, 1)
-    for distance, line in enumerate(reversed(above[-ABOVE_LINES_MAX:])):
-        add(line, ABOVE_DECAY**distance)
-    for distance, line in enumerate(below[:BELOW_LINES_MAX]):
-        add(line, BELOW_WEIGHT * BELOW_DECAY**distance)
+    for weight, line in lines:
+        for word in _WORDS.findall(line):
+            found = terms_of(word)
+            for term in found:
+                own = weight * WHOLE_WEIGHT if len(found) > 1 and term is found[-1] else weight
+                weights[term] = max(weights.get(term, 0), own)
     return weights
