@@ -72,6 +72,8 @@ class Group:
     def __init__(self) -> None:
         self._lines: dict[tuple[str, int, str], Symbol] = {}
         self._types: set[tuple[str, str]] = set()
+        self.size = 0
+        """Characters of the text, at most."""
 
     def cost(self, path: str, symbol: Symbol) -> int:
         """Characters that one more symbol takes, at most."""
@@ -84,6 +86,7 @@ class Group:
 
     def add(self, path: str, symbol: Symbol) -> None:
         """Take a symbol in."""
+        self.size += self.cost(path, symbol)
         self._lines[path, symbol.start, symbol.name] = symbol
         self._types.add((path, symbol.container))
 

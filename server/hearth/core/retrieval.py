@@ -7,7 +7,9 @@ cursor, fitted on real packages; it and the shares are measured by scripts/bench
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, log1p
+from operator import mul
 from typing import Literal, Protocol
 
 from hearth.core import modules
@@ -33,6 +35,9 @@ OUTLINES_MAX = 12
 OUTLINE_CHARS_MAX = 700
 OUTLINE_SHARE_MAX = 0.2
 """Of the characters of a context: no single outline takes more."""
+FRAGMENT_CHARS_MAX = 1_200
+"""Signatures of a folder beyond this stand with their files."""
+WORDS_KEPT_MAX = 8_192
 HOPS_MAX = 16
 HITS_MAX = 16
 PART_CHARS_MIN = 120
@@ -46,32 +51,32 @@ BASE_FACTOR = 2.0
 """How much more an outline matters for what is named in the head of an enclosing block."""
 
 SHARES: dict[Mode, dict[Kind, float]] = {
-    "start": {"signature": 0.38, "outline": 0.15, "hop": 0.05},
-    "inside": {"signature": 0.25, "outline": 0.30, "hop": 0.0},
-    "call": {"signature": 0.35, "outline": 0.20, "hop": 0.05},
+    "start": {"signature": 0.48, "outline": 0.13, "hop": 0.05},
+    "inside": {"signature": 0.35, "outline": 0.24, "hop": 0.0},
+    "call": {"signature": 0.45, "outline": 0.16, "hop": 0.04},
 }
 """Of the characters; chunks get the rest, and what the others leave."""
 
 WEIGHTS: dict[str, float] = {
-    "one": -6.2,
-    "recency": 1.1,
-    "lines": -0.2,
-    "here": -1.3,
-    "below": 1.0,
-    "enclosing": -1.2,
-    "called": 0.1,
-    "member": 1.1,
-    "camel": 0.3,
-    "constant": 0.4,
-    "imported": 1.1,
-    "unused": -0.5,
-    "further": 0.3,
-    "nearest": 0.4,
-    "near": -0.4,
-    "in sight": 1.7,
-    "attribute": -3.0,
-    "called function": 0.2,
-    "of an imported file": 0.0,
+    "one": -6.21,
+    "recency": 0.83,
+    "lines": -0.11,
+    "here": -1.37,
+    "below": 0.96,
+    "enclosing": -1.10,
+    "called": 0.08,
+    "member": 1.01,
+    "camel": 0.63,
+    "constant": 0.49,
+    "imported": 0.78,
+    "unused": -0.72,
+    "further": 0.33,
+    "nearest": 0.27,
+    "near": -0.40,
+    "in sight": 1.55,
+    "attribute": -1.98,
+    "called function": 0.26,
+    "of an imported file": 0.23,
 }
 """Of the logistic model: how likely the rest of the line names something. Fitted by coverage.py --fit."""
 _FIELDS = frozenset(("attribute", "key", "selector", "heading"))
@@ -164,8 +169,8 @@ class Target:
 
 
 def features(name: str, use: Use, kind: str, imported: bool) -> dict[str, float]:
-    """What the likelihood of a name depends on. `kind` of its definition, "" if not known yet; `imported`: that is in a
-    file which the document imports."""
+    """What the likelihood of a name depends on, in the order of WEIGHTS. `kind` of its definition, "" if not known yet;
+    `imported`: that is in a file which the document imports."""
     used = use.lines > 0
     return {
         "one": 1.0,
@@ -192,8 +197,8 @@ def features(name: str, use: Use, kind: str, imported: bool) -> dict[str, float]
 
 def likelihood(name: str, use: Use, kind: str = "", imported: bool = False) -> float:
     """How likely the rest of the line holds the name, 0 to 1."""
-    total = sum(WEIGHTS[key] * value for key, value in features(name, use, kind, imported).items() if value)
-    return 1 / (1 + exp(-total))
+    values = features(name, use, kind, imported).values()
+    return 1 / (1 + exp(-sum(map(mul, WEIGHTS.values(), values))))
 
 
 class _Finder:
@@ -381,7 +386,7 @@ def _outline(room: "_Room", kind: Kind, finder: _Finder, target: Target, query: 
     worth: list[tuple[float, int, Symbol]] = []
     for number, one in enumerate(finder.symbols(target.path)):
         if one.container == inside and not one.name.startswith("__"):
-            score = sum(query.get(term, 0.0) for term in set(terms_of(one.name))) - one.name.startswith("_")
+            score = sum(query.get(term, 0.0) for term in _terms(one.name)) - one.name.startswith("_")
             worth.append((-score, number, one))
     left = min(OUTLINE_CHARS_MAX, int(OUTLINE_SHARE_MAX * room.chars_max))
     for _, _, member in sorted(worth):
@@ -405,10 +410,14 @@ class _Room:
         """What follows may take this share of all."""
         self._allowed = min(self.left, int(self.chars_max * share))
 
-    @staticmethod
-    def _place(kind: Kind, path: str) -> str:
-        """Signatures of a folder stand together: a path for each of them would take as much as they do."""
-        return path.rpartition("/")[0] if kind == "signature" else path
+    def _place(self, kind: Kind, path: str) -> str:
+        """Signatures of a folder stand together, since a path for each of them would take as much as they do; but no
+        fragment is larger than a snippet may be."""
+        if kind != "signature":
+            return path
+        folder = path.rpartition("/")[0] or "."
+        group = self._groups.get((kind, folder))
+        return path if group and group.size > FRAGMENT_CHARS_MAX else folder
 
     def cost(self, kind: Kind, path: str, symbol: Symbol) -> int:
         """Characters that it takes, 0 if it is there already."""
@@ -445,6 +454,11 @@ class _Room:
 # Chunks
 
 
+@lru_cache(maxsize=WORDS_KEPT_MAX)
+def _terms(word: str) -> frozenset[str]:
+    return frozenset(terms_of(word))
+
+
 def _chunks(known: Known, query: Mapping[str, float], sight: Sight, left: int, chars_max: int) -> Iterable[Fragment]:
     """The parts of chunks that have most to do with what is in sight."""
     part_max = max(min(PART_CHARS_MAX, int(PART_SHARE * chars_max)), PART_CHARS_MIN)
@@ -468,9 +482,7 @@ def _part(text: str, chars_max: int, query: Mapping[str, float]) -> tuple[int, s
     if chars_max < PART_CHARS_MIN:
         return 0, ""
     lines = text.splitlines(keepends=True)
-    worth = [
-        sum(query.get(t, 0.0) for t in {t for word in WORD.findall(line) for t in terms_of(word)}) for line in lines
-    ]
+    worth = [sum(query.get(t, 0.0) for t in {t for word in WORD.findall(line) for t in _terms(word)}) for line in lines]
     best, chosen = 0.0, (0, 0)
     first, size, total = 0, 0, 0.0
     for last, line in enumerate(lines):

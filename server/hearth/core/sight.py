@@ -1,6 +1,7 @@
 """What can be seen from a position: the lines around it, what encloses it, and how each name in sight is used."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,9 +13,9 @@ Mode = Literal["start", "inside", "call"]
 ABOVE_LINES_MAX = 30
 BELOW_LINES_MAX = 5
 BELOW_LINES_SEARCHED = 20
-FURTHER_LINES_MAX = 300
+FURTHER_LINES_MAX = 100
 """Above and below: the part of a document whose names are known beside those in sight."""
-FURTHER_CHARS_MAX = 30_000
+FURTHER_CHARS_MAX = 10_000
 LINE_CHARS_MAX = 400
 ENCLOSING_LINES_SEARCHED = 2_000
 ENCLOSING_MAX = 4
@@ -174,9 +175,9 @@ def names_in(sight: Sight) -> Names:
     for line in sight.enclosing:
         for use in names.read(line):
             use.enclosing = True
-    for line in sight.further:
-        for use in names.read(line):
-            use.further += 1
+    for name, count in Counter(WORD.findall("\n".join(sight.further))).items():
+        if len(name) >= NAME_CHARS_MIN and name not in COMMON:
+            names.of(name).further = count
     for one in sight.imports:
         for _, here in one.names:
             if len(here) >= NAME_CHARS_MIN:
