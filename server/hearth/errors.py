@@ -12,6 +12,7 @@ HearthError                 has a message for the user and a remedy: what to do 
      |- Unauthorised        401 or 403: the key is missing or wrong
      |- ModelMissing        the server does not have the model
      |- ModelLoading        the server is still loading the model; waiting helps, retrying does not
+     |- NoRoom              the server cannot hold this model beside the one that it has
      |- ContextOverflow     the prompt does not fit the model's context
      |- RateLimited         429; `retry_after_s` if the server said so
      |- ServerFault         5xx, or an error event inside a stream
@@ -72,6 +73,10 @@ class ModelMissing(BackendError):
 
 class ModelLoading(BackendError):
     """The server is still loading the model."""
+
+
+class NoRoom(BackendError):
+    """The server cannot hold this model beside the one that it has."""
 
 
 class ContextOverflow(BackendError):

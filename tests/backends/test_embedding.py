@@ -20,6 +20,7 @@ from hearth.errors import (
     LimitExceeded,
     ModelLoading,
     ModelMissing,
+    NoRoom,
     ProtocolFault,
     RateLimited,
     ServerFault,
@@ -261,6 +262,35 @@ async def test_an_embedding_server_in_lm_studio_is_not_taken_for_one_without_a_m
             backend = make(settings.backends[0])
             assert (await backend.probe()).state == state
             await backend.aclose()
+
+
+CODE = "qwen2.5-coder:1.5b-base"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "room"),
+    [
+        ([], [MODEL], True),
+        ([CODE], [CODE, MODEL], True),
+        ([CODE, MODEL], [CODE, MODEL], True),
+        ([CODE], [MODEL], False),
+    ],
+)
+async def test_an_ollama_without_room_for_two_models_is_asked_once(before, after, room):
+    """It would drop the model for completion at each pause of the user's, and load it again at the next key."""
+    states = [js({"models": [{"name": name} for name in names]}) for names in (before, after)]
+    async with Fake({"/api/ps": states, "/api/embed": js(good("ollama"))}) as fake:
+        backend = make(BackendSettings(kind="ollama", url=fake.url))
+        for _ in range(3):
+            if room:
+                assert len(await backend.embed(TEXTS, MODEL)) == 3
+            else:
+                with pytest.raises(NoRoom) as caught:
+                    await backend.embed(TEXTS, MODEL)
+                assert "OLLAMA_MAX_LOADED_MODELS" in caught.value.remedy
+        assert len(fake.seen.bodies("/api/embed")) == (3 if room else 1)
+        assert len(fake.seen.bodies("/api/ps")) <= 2
+        await backend.aclose()
 
 
 # A llama-server as a user would start it, for embeddings or not.

@@ -40,6 +40,20 @@ async def embed_ollama(http: Http, texts: Sequence[str], model: str) -> list[Vec
     return checked(http, answer.get("embeddings"), len(texts))
 
 
+async def evicted(http: Http, before: frozenset[str]) -> frozenset[str]:
+    """Which of the models that Ollama held `before` it holds no more."""
+    return before - await held(http) if before else before
+
+
+async def held(http: Http) -> frozenset[str]:
+    """The models that Ollama holds in memory; none where it does not say."""
+    try:
+        entries = tables((await http.json("/api/ps")).get("models"))
+    except BackendError:
+        return frozenset()
+    return frozenset(filter(None, (string(entry.get("name")) for entry in entries)))
+
+
 async def embed_openai(http: Http, texts: Sequence[str], model: str, *, pull: str) -> list[Vector]:
     """`/v1/embeddings`, of llama.cpp and of all that speak like OpenAI. `pull`: how the user gets the model there."""
     _check_request(texts, model)

@@ -10,13 +10,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from hearth.backends.base import Delta, Finish, Generate, Probe, Usage
-from hearth.backends.embedding import Vector, embed_ollama, ollama_has
+from hearth.backends.embedding import Vector, embed_ollama, evicted, held, ollama_has
 from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
 from hearth.backends.llamacpp import choose_dialect
 from hearth.backends.reading import Reason, Step, logprobs_of
 from hearth.backends.wire import Value, integer, string, table, tables
 from hearth.core.dialect import detect
-from hearth.errors import BackendError, ModelLoading, ModelMissing, ProtocolFault
+from hearth.errors import BackendError, ModelLoading, ModelMissing, NoRoom, ProtocolFault
 from hearth.settings import BackendSettings
 
 SERVER = "Ollama"
@@ -24,6 +24,9 @@ KEEP_ALIVE = "30m"
 LOADED_FRESH_S = 3.0
 """For so long after an answer the model counts as loaded; after that `/api/ps` is asked first (a millisecond)."""
 LOAD_S = 600.0
+NO_ROOM_S = 1800.0
+"""Loading one model in place of the other, again and again, would cost the user every completion."""
+EMBEDS_FRESH_S = 60.0
 LOGPROB_COST_S = 0.0015
 """What a token costs more with its probability, estimated: an exponential for each of 150,000 words, on one core."""
 LOGPROB_SHARE_MAX = 0.05
@@ -42,6 +45,7 @@ class Ollama:
         self._model = settings.model
         self._context_tokens = settings.context_tokens
         self._loaded_until = 0.0
+        self._embeds_until = self._no_room_until = 0.0
         self._token_s: float | None = None  # the time between two tokens, in the last generation
         self._load: asyncio.Task[BackendError | None] | None = None
 
@@ -120,8 +124,23 @@ class Ollama:
                 yield event
 
     async def embed(self, texts: Sequence[str], model: str) -> list[Vector]:
-        """See backends.base.Embedder."""
-        return await embed_ollama(self._http, texts, model)
+        """See backends.base.Embedder. NoRoom if that drove the model for completion out of memory, and from then on."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._no_room_until:
+            raise self._no_room(model)
+        before = await held(self._http) if loop.time() > self._embeds_until else frozenset[str]()
+        vectors = await embed_ollama(self._http, texts, model)
+        if await evicted(self._http, before):
+            self._no_room_until = loop.time() + NO_ROOM_S
+            raise self._no_room(model)
+        self._embeds_until = loop.time() + EMBEDS_FRESH_S
+        return vectors
+
+    def _no_room(self, model: str) -> NoRoom:
+        return NoRoom(
+            f"{self._http.hints.label} cannot hold {model} beside the model for completion",
+            "Let it hold two (OLLAMA_MAX_LOADED_MODELS=2), or name a smaller model, or none: [index] embedding_model.",
+        )
 
     async def can_embed(self, model: str) -> bool:
         """See backends.base.Embedder."""
