@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def points(tmp_path):
 
 SECOND = """
 import sys
+import time
 from pathlib import Path
 from hearth.index.points import EdgePoints, PointsAway
 try:
@@ -245,6 +247,39 @@ def test_a_kill_loses_nothing(tmp_path, dimensions):
     assert points.uids() == {n for n in range(500) if n % 10}
     assert points.search([1.0, 1.0] if dimensions else sparse(199), 1)[0][0] == (1 if dimensions else 99)
     points.close()
+
+
+COMPACTING = """
+import os, sys
+from pathlib import Path
+from hearth.core.facts import Sparse
+from hearth.index.points import EdgePoints, Point
+points = EdgePoints(Path(sys.argv[1]))
+points.put([Point(n, Sparse((1, 100 + n), (1.0, 1.0))) for n in range(10_000)])
+points.drop(range(0, 10_000, 2))
+print("compacting", flush=True)
+points.compact()
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_a_kill_while_it_compacts_loses_nothing(tmp_path):
+    left = set(range(1, 10_000, 2))
+    for number in range(6):
+        folder = tmp_path / str(number)
+        with subprocess.Popen(
+            [sys.executable, "-c", COMPACTING, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout
+            assert process.stdout.readline() == b"compacting\n"
+            time.sleep(number * 0.02)
+            process.kill()
+        points = EdgePoints(folder)
+        assert points.uids() == left
+        assert [uid for uid, _ in points.search(sparse(199), 1)] == [99]
+        points.close()
 
 
 def test_a_put_in_several_batches_is_bounded(tmp_path, monkeypatch, points):
