@@ -98,7 +98,11 @@ def reply_to(process: subprocess.Popen[bytes], request_id: int) -> dict[str, Any
 
 
 def initialize(process: subprocess.Popen[bytes]) -> None:
-    send(process, {"id": 1, "method": "initialize", "params": {"processId": os.getpid(), "capabilities": {}}})
+    initialize_with(process, {})
+
+
+def initialize_with(process: subprocess.Popen[bytes], more: dict[str, Any]) -> None:
+    send(process, {"id": 1, "method": "initialize", "params": {"processId": os.getpid(), "capabilities": {}, **more}})
     assert "result" in reply_to(process, 1)
 
 

@@ -211,6 +211,7 @@ class Engine:
         """
         if self.index is None:
             raise WorkerError(INDEX_OFF, INDEX_OFF_REMEDY)
+        await self.index.started.wait()
         return await self.index.search(query, limit, await self._embed.question(query))
 
     async def status(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ HEADER = re.compile(rb"Content-Length: (\d+)\r\n\r\n")
 SERVER_CALLS: dict[str, Any] = {
     "client/registerCapability": None,
     "window/showDocument": {"success": True},
+    "window/workDoneProgress/create": None,
     "workspace/textDocumentContent/refresh": None,
 }
 CAPABILITIES = {
