@@ -13,18 +13,26 @@ from typing import TYPE_CHECKING, cast
 from hearth.core.chunks import chunks_of
 from hearth.core.facts import Facts
 from hearth.core.grammars import grammar, grammar_for
+from hearth.core.symbol_yaml import yaml_keys
 from hearth.core.symbols import symbols_of
 
 if TYPE_CHECKING:
     from tree_sitter import Parser, Tree
 
 PARSED_BYTES_MAX = 2_000_000
-PARSE_STEPS_BASE = 500
-BYTES_PER_PARSE_STEP_MIN = 10
-"""How often the parser may report progress: usual code takes one step for 90 to 160 bytes, broken code several times
-that, and what takes more is not code."""
+PARSED_BYTES_MAX_BY_LANGUAGE = {"dart": 200_000, "shellscript": 100_000}
+"""Of grammars that take seconds for broken code of this size."""
+PARSE_STEPS_BASE = 200
+BYTES_PER_PARSE_STEP = 50
+"""How often the parser may report progress: code, broken code too, takes one step for 90 to 160 bytes; what takes many
+more is no code, and each of its steps takes longer."""
+UNCLOSED_MAX = 1_000
+"""Brackets of one kind that are open or closed too often. Some grammars take time by the square of that."""
+CSS_STRETCH_MAX = 10_000
+"""Characters without a brace or semicolon: CSS's grammar looks ahead to the next one, again and again."""
 READ_BYTES = 65_536
 
+_CSS_STRETCH = re.compile(rf"[^{{}};]{{{CSS_STRETCH_MAX}}}")
 _CPP_IN_HEADER = re.compile(
     r"^[ \t]*(?:class|namespace|template|using|public:|private:|protected:)(?!\w)", re.MULTILINE
 )
@@ -37,6 +45,8 @@ def analysed(language: str, text: str) -> Facts:
     if language == "c" and _CPP_IN_HEADER.search(text):
         language = "cpp"  # headers of both have the same ending
     source = text.encode("utf-8", "replace")
+    if language == "yaml":
+        return Facts(tuple(yaml_keys(text)), chunks=chunks_of(None, source, language))
     tree = _tree(language, text, source)
     if tree is None:
         return Facts(chunks=chunks_of(None, source, language))
@@ -47,15 +57,23 @@ def analysed(language: str, text: str) -> Facts:
 
 def _tree(language: str, text: str, source: bytes) -> "Tree | None":
     """The tree, None where there is no grammar or the parser would take too long."""
-    name = grammar_for(language, text) if len(source) <= PARSED_BYTES_MAX else None
+    fits = len(source) <= PARSED_BYTES_MAX_BY_LANGUAGE.get(language, PARSED_BYTES_MAX)
+    name = grammar_for(language, text) if fits and _parses(language, text) else None
     found = grammar(*name) if name is not None else None
     if found is None:
         return None
     parser = cast("Parser", import_module("tree_sitter").Parser(found))
-    steps, steps_max = count(), PARSE_STEPS_BASE + len(source) // BYTES_PER_PARSE_STEP_MIN
+    steps, steps_max = count(), PARSE_STEPS_BASE + len(source) // BYTES_PER_PARSE_STEP
     try:
         return parser.parse(
             lambda at, _: source[at : at + READ_BYTES], progress_callback=lambda _at, _bad: next(steps) > steps_max
         )
     except ValueError:
         return None
+
+
+def _parses(language: str, text: str) -> bool:
+    """Whether the parser can be trusted with a text: a step may be long, and it is not asked during one."""
+    if language == "css" and _CSS_STRETCH.search(text):
+        return False
+    return all(abs(text.count(opens) - text.count(closes)) <= UNCLOSED_MAX for opens, closes in ("{}", "()", "[]"))

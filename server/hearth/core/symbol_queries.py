@@ -425,8 +425,6 @@ CSS = Patterns(
 )
 JSON = Patterns((("key", "(pair key: (string) @n) @d"),), depth=4)
 """Two levels: document, object, pair, object, pair."""
-YAML = Patterns((("key", "[(block_mapping_pair key: (_) @n) (flow_pair key: (_) @n)] @d"),), depth=7)
-"""Two levels: stream, document, block_node, block_mapping, block_mapping_pair, block_node, block_mapping, the pair."""
 MARKDOWN = Patterns(
     (
         ("heading", "(section . (atx_heading heading_content: (_) @n) @h) @d"),
@@ -455,5 +453,4 @@ PATTERNS: dict[str, Patterns] = {
     "shellscript": SHELL,
     "typescript": TYPESCRIPT,
     "typescriptreact": TYPESCRIPT,
-    "yaml": YAML,
 }

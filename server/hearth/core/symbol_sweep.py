@@ -35,7 +35,7 @@ _DECORATORS_SHOWN = frozenset(
     ("abstractmethod", "cached_property", "classmethod", "dataclass", "overload", "property", "staticmethod")
 )
 _DECORATOR = re.compile(r"@[\w.]*?(\w+)[ \t]*(?=[\n(])")
-_PREFIX = re.compile(rb"(?!(?:return|else|yield|await|case|new)\b)[A-Za-z][\w$<>?.]*(?:[ \t]+[\w$<>?.]+)*")
+_PREFIX = re.compile(rb"(?!(?:await|case|do|else|new|return|then|yield)\b)[A-Za-z][\w$<>?.]*(?:[ \t]+[\w$<>?.]+)*")
 _PUBLISHES = frozenset(("export", "default", "declare"))
 _PARAMETER = re.compile(r"(\w+)\s*:\s*((?:[^,=()\[\]]|\[(?:[^\[\]]|\[[^\[\]]*\])*\])+)")
 _OWNER_WORD = re.compile(r"[^\W\d][\w$]*")
