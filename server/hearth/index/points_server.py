@@ -22,7 +22,7 @@ from hearth.index.points import BATCH_MAX, SCROLL_MAX, UID_MAX, Point, PointsAwa
 
 SEARCH_S = 1
 """Whole seconds, because the client rounds up. Also for questions about the collection."""
-WRITE_S = 20
+WRITE_S = 5
 AGAIN_S = 10.0
 """After a failure nothing is tried for so long: a server that hangs then costs a search one second in ten."""
 AGAIN_MAX_S = 300.0
