@@ -140,8 +140,8 @@ def split(word: str) -> list[str]:
     """The words an identifier is made of, lower-case: `HTTPServer_v2` -> http, server, v, 2."""
     if not word.isascii():
         return _NAMES.findall(word.lower())
-    if word.islower() and word.isalpha():
-        return [word]
+    if word.islower() and word.replace("_", "").isalpha():
+        return word.strip("_").split("_") if "__" not in word else [part for part in word.split("_") if part]
     return [part.lower() for part in _PARTS.findall(word)]
 
 
@@ -150,13 +150,15 @@ def terms_of(word: str) -> tuple[str, ...]:
     if len(word) > WORD_CHARS_MAX:
         return ()
     parts = split(word)
+    if not parts:
+        return ()
     if len(parts) == 1:
         part = parts[0]
         said = len(part) > 1 and part not in STOP_WORDS and (len(part) <= DIGITS_MAX or not part.isdigit())
         return (_term(part),) if said else ()
     found = [_term(part) for part in parts]
     whole = "".join(found)
-    found = [term for term, part in zip(found, parts, strict=True) if len(part) > 1 and part not in STOP_WORDS]
+    found = [_term(part) for part in parts if len(part) > 1 and part not in STOP_WORDS]
     found.append(whole)
     return tuple(found)
 
@@ -176,6 +178,9 @@ def number_of(term: str) -> int:
     return crc32(term.encode("utf-8", "surrogatepass"))
 
 
+_number_of_part = lru_cache(maxsize=PARTS_KEPT_MAX)(number_of)
+
+
 class _Numbers(dict[bytes, tuple[int, ...]]):
     """The numbers of the terms of a word (in UTF-8), remembered: looked up from C, which is what makes vectors fast.
 
@@ -189,9 +194,10 @@ class _Numbers(dict[bytes, tuple[int, ...]]):
     def __missing__(self, word: bytes) -> tuple[int, ...]:
         found = self._older.get(word)
         if found is None:
-            text = word.decode("utf-8", "replace")
             # What is not ASCII may also be what stands between words: dashes, curly quotes.
-            found = tuple(map(number_of, terms_of(text) if word.isascii() else terms(text)))
+            text = word.decode("utf-8", "replace")
+            said = terms_of(text) if word.isascii() else terms(text)
+            found = (*map(_number_of_part, said[:-1]), *map(number_of, said[-1:]))
         if len(self) >= WORDS_KEPT_MAX // 2:
             self._older = dict(self)
             self.clear()
