@@ -1,11 +1,14 @@
 """Any text gives facts, and what they say holds together."""
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import tree_sitter_python
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tree_sitter import Language, Parser
 
 from hearth.core.analysis import UNCLOSED_MAX, analysed
 from hearth.core.facts import Facts
@@ -122,3 +125,22 @@ def test_a_header_with_classes_is_cpp():
 def test_definitions_are_not_references():
     found = analysed("python", "def used(): pass\ndef unused(): pass\nused()\n")
     assert found.references == {"used": 1}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "server/hearth/core").glob("*.py")), ids=lambda path: path.name)
+def test_python_names_are_those_of_the_tree(path: Path):
+    """They are read off the text for speed: the tree is the judge."""
+    text = path.read_text("utf-8")
+    source = text.encode()
+    tree = Parser(Language(tree_sitter_python.language())).parse(source)
+    waiting, names = [tree.root_node], Counter[str]()
+    while waiting:
+        node = waiting.pop()
+        waiting.extend(node.named_children)
+        if node.type == "identifier":
+            names[source[node.start_byte : node.end_byte].decode()] += 1
+    found = analysed("python", text)
+    names -= Counter(symbol.name for symbol in found.symbols)
+    passed_over = {"self", "cls", "match", "case", "type"}  # the last three are keywords at times
+    expected = {name: times for name, times in names.items() if len(name) >= 3 and name not in passed_over}
+    assert {name: times for name, times in found.references.items() if name not in passed_over} == expected

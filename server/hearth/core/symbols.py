@@ -38,7 +38,7 @@ _NOT_REFERENCES = frozenset((
 _DOUBLE = r'''(?:""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""|[^"\\\n]*(?:\\.[^"\\\n]*)*")'''
 _SINGLE = _DOUBLE.replace('"', "'")
 _PYTHON_TOKEN = re.compile(
-    r"""[\w\#"'](?:(?<=[^\WfF])\w*|(?<=[fF])(?:[rR]?(?:"""
+    r"""[\w\#"'](?:(?<=[^\WfFrR])\w*|(?<=[fFrR])(?:[fFrR]?(?:"""
     rf""""{_DOUBLE}|'{_SINGLE})|\w*)|(?<=\#)[^\n]*|(?<="){_DOUBLE}|(?<='){_SINGLE})""",
     re.DOTALL,
 )
@@ -156,7 +156,7 @@ def _python_names(text: str) -> Counter[str]:
     counts = Counter(_PYTHON_TOKEN.findall(text))
     inner: Counter[str] = Counter()
     for token, times in counts.items():
-        if token[-1] in "\"'" and token[0] in "fF":
+        if token[-1] in "\"'" and (token[0] in "fF" or (token[0] in "rR" and token[1] in "fF")):
             for part in _IN_BRACES.findall(token):
                 for word in _WORD.findall(part):
                     inner[word] += times
