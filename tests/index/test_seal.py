@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from hearth.index import seal
 from hearth.index.seal import BLOCK_BYTES, digest_of
 
 
@@ -61,3 +62,17 @@ def test_names_and_sizes_are_seen(folder):
     seen.add(digest_of(folder, ""))
     assert len(seen) == 5
     assert digest_of(folder, "more") not in {digest_of(folder, "")}
+
+
+def test_of_large_files_the_beginning_is_read(folder, monkeypatch):
+    monkeypatch.setattr(seal, "READ_BYTES_MAX", BLOCK_BYTES * 2)
+    before = digest_of(folder, "")
+    data = bytearray((folder / "holes").read_bytes())
+    (folder / "holes").write_bytes(data)
+    assert digest_of(folder, "") == before, "zeros do not count"
+    data[BLOCK_BYTES * 20 + 60_000] ^= 1
+    (folder / "holes").write_bytes(data)
+    assert digest_of(folder, "") == before, "the third block that is not zeros"
+    data[BLOCK_BYTES * 4 - 1] ^= 1
+    (folder / "holes").write_bytes(data)
+    assert digest_of(folder, "") != before
