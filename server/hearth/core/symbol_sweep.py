@@ -36,6 +36,7 @@ _DECORATORS_SHOWN = frozenset(
 )
 _DECORATOR = re.compile(r"@[\w.]*?(\w+)[ \t]*(?=[\n(])")
 _PREFIX = re.compile(rb"(?!(?:await|case|do|else|new|return|then|yield)\b)[A-Za-z][\w$<>?.]*(?:[ \t]+[\w$<>?.]+)*")
+_STATEMENT = re.compile(rb"[{};]")
 _PUBLISHES = frozenset(("export", "default", "declare"))
 _PARAMETER = re.compile(r"(\w+)\s*:\s*((?:[^,=()\[\]]|\[(?:[^\[\]]|\[[^\[\]]*\])*\])+)")
 _OWNER_WORD = re.compile(r"[^\W\d][\w$]*")
@@ -88,7 +89,7 @@ class Sweep:
         self._imported = imported
         self._ruby = language == "ruby"
         self._comment = _HASH_COMMENT if language in _HASH_LANGUAGES else _C_COMMENT
-        self._marks = ("#",) if language in _HASH_LANGUAGES else ("//", "/*")
+        self._marks = ("#", "#") if language in _HASH_LANGUAGES else ("//", "/*")
         self._stack: list[_Scope] = []
         self._named: set[int] = set()
         self._values: set[tuple[str, str]] = set()
@@ -200,13 +201,15 @@ class Sweep:
         limit = SIGNATURE_CHARS_MAX if kind in _HEADS else VALUE_CHARS_MAX
         source, start = self._source, event.head_start
         text = source[start : min(event.head_end, start + 4 * limit)].decode("utf-8", "ignore")
-        if event.headed and any(mark in text for mark in self._marks):
+        if event.headed and (self._marks[0] in text or self._marks[1] in text):
             text = self._comment.sub(lambda found: found[1] or "", text)
         head = " ".join(text.split())
         if source[start - 1 : start] == b" ":
             lowest = max(0, start - PREFIX_BYTES_MAX)
-            begin = max(source.rfind(mark, lowest, start) for mark in (b"\n", b"{", b";", b"}"))
-            before = source[begin + 1 : start].strip() if begin >= 0 or not lowest else b""
+            _, newline, line = source[lowest:start].rpartition(b"\n")
+            before = b"" if line.isspace() else _STATEMENT.split(line)[-1].strip()
+            if before == line.strip() and lowest and not newline:
+                before = b""  # it goes on further to the left
             if before and _PREFIX.fullmatch(before):
                 words = (word for word in before.decode("ascii", "ignore").split() if word not in _PUBLISHES)
                 head = " ".join((*words, head))
