@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 from copying import fetch
 
 from hearth.index.client import IndexClient

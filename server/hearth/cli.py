@@ -3,9 +3,10 @@
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hearth.core.grammars import language_of
 from hearth.core.text import Position, Snapshot
 from hearth.engine import Notice, Outcome, open_engine
 from hearth.errors import HearthError
+from hearth.index.owner import home_of
 from hearth.lsp.server import serve
 from hearth.settings import Settings, config_dir, data_dir, load, parse
 
@@ -186,7 +188,11 @@ def _progress(status: dict[str, Any]) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    status = asyncio.run(_status(_settings()))
+    settings = _settings()
+    if not home_of(data_dir(), os.path.realpath(Path.cwd())).exists():
+        # To look must not begin to read a folder that may be no project at all.
+        settings = replace(settings, index=replace(settings.index, enabled=False))
+    status = asyncio.run(_status(settings))
     if options.json:
         print(json.dumps(status, indent=2))
         return EXIT_CODES["done"]
@@ -200,13 +206,23 @@ def _doctor(options: argparse.Namespace) -> int:
         if backend["dialect"]:
             details.append(f"fills in as {backend['dialect']}")
         print(f"  {backend['kind']} {backend['url']}: {', '.join(d for d in details if d)}")
-    print(f"Index: {', '.join(f'{key} {value}' for key, value in status['index'].items())}")
+    print(f"Index: {_index_line(status['index'])}")
     free = status["disk"]["free_bytes"]
     print(f"Disk: {'unknown' if free is None else f'{free // 1_000_000} MB free'} at {status['disk']['path']}")
     print(f"GPU: {', '.join(status['gpu']) or 'none seen'}")
     for problem in status["problems"]:
         print(f"! {problem['message']} {problem['remedy']}".rstrip())
     return EXIT_CODES["done"]
+
+
+def _index_line(index: dict[str, Any]) -> str:
+    if index["state"] == "off":
+        return "none of this folder; `hearth index` makes one"
+    parts = [f"{index['files']} files, {index['chunks']} pieces, {index['symbols']} symbols ({index['state']})"]
+    if (embedding := index["embedding"])["state"] != "off":
+        parts.append(f"{embedding['embedded']} embedded with {embedding['model']}, {embedding['left']} left")
+    parts += [text for text in (index["problem"], embedding["problem"]) if text]
+    return "; ".join(parts)
 
 
 async def _status(settings: Settings) -> dict[str, Any]:

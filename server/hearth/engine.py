@@ -186,6 +186,8 @@ class Engine:
         try:
             async with asyncio.timeout(timeout_s):
                 await self.gateway.probed.wait()
+                if self.index:
+                    await self.index.started.wait()
                 while any(probe.state == "loading" for probe in self.gateway.probes()):
                     await asyncio.sleep(0.05)
                 while not self.gateway.target("complete") and self.copies.state not in ("ready", "off"):

@@ -230,6 +230,21 @@ async def test_context_for_a_completion(root: Path, data: Path) -> None:
         assert (await source(spot_at(elsewhere, Position(0, 1)))).snippets == ()
 
 
+async def test_the_map_and_who_depends_on_what(root: Path, data: Path) -> None:
+    plant(root, {"trip.py": "from shapes.circle import Circle\n\n\ndef trip():\n    return Circle().circumference()\n"})
+    async with serving(data, root) as one:
+        await ready(one)
+        shown = await one.repository_map(root, 500, mentioned=["circumference"])
+        assert "shapes/circle.py" in shown
+        assert "def circumference(self) -> float" in shown
+        found = await one.impact(root, name="Circle.circumference")
+        assert found["definitions"] == [["shapes/circle.py", 3]]
+        assert [line[:2] for line in found["lines"]] == [["trip.py", 4]]
+        assert (await one.impact(root, path="shapes/circle.py"))["importers"] == [["trip.py", 1]]
+        with pytest.raises(WorkerError):
+            await one.repository_map(root / "nowhere", 500)
+
+
 def test_only_one_has_the_lock(tmp_path: Path) -> None:
     held = lock(tmp_path / "home")
     assert held is not None

@@ -23,7 +23,7 @@ def answered(work: FolderWork, root: str, message: Message) -> Message:
         "text", "symbol"}]}; lines 0-based, end exclusive
     {"do": "context", "path", "sight": a `core.sight.Sight` as a table, "chars"} -> {"folder", "snippets": [[path, text,
         kind, weight]]}
-    {"do": "dense", ...}: see `index.dense`
+    {"do": "map" | "impact", ...}: see `index.overview`; {"do": "dense", ...}: see `index.dense`
     {"do": "saved", "path"}, {"do": "reindex"} -> {}
     {"do": "status"} -> {"state", "files", "chunks", "symbols", "seen", "total", "problem"}
     """
@@ -32,6 +32,8 @@ def answered(work: FolderWork, root: str, message: Message) -> Message:
             return _search(work, message)
         case "context":
             return {"folder": root, **_context(work, message)}
+        case "map" | "impact":
+            return work.project.overview.answered(message)
         case "dense":
             return work.project.dense.exchange(message)
         case "status":

@@ -107,6 +107,23 @@ class IndexClient:
         answer = await self._worker.request(message, SEARCH_WITHIN_S)
         return cast(list[dict[str, Any]], answer.get("results", []))
 
+    async def repository_map(
+        self, folder: Path, tokens: int, *, conversation: Sequence[str] = (), mentioned: Sequence[str] = ()
+    ) -> str:
+        """What matters most in a folder, as a tree of signatures of at most `tokens`; see core.repomap.
+
+        `conversation`: paths (relative to the folder) of the files that it is about. Raises WorkerError.
+        """
+        message = {"do": "map", "tokens": tokens, "conversation": [*conversation], "mentioned": [*mentioned]}
+        return str((await self._of(folder, message)).get("map", ""))
+
+    async def impact(self, folder: Path, *, name: str = "", path: str = "", depth: int = 1) -> dict[str, Any]:
+        """What depends on a symbol, or on a file if no `name` is given; see index.overview. Raises WorkerError."""
+        return await self._of(folder, {"do": "impact", "name": name, "path": path, "depth": depth})
+
+    async def _of(self, folder: Path, message: dict[str, Any]) -> dict[str, Any]:
+        return await self._worker.request({**message, "folder": os.path.realpath(folder)}, SEARCH_WITHIN_S)  # noqa: ASYNC240
+
     async def ask(self, message: dict[str, Any], within_s: float) -> dict[str, Any]:
         """Any question of `index.asking`. Raises WorkerError."""
         return await self._worker.request(message, within_s)

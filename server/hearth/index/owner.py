@@ -35,6 +35,11 @@ Message = dict[str, Any]
 Reply = Callable[[Message], None]
 
 
+def home_of(data: Path, root: str) -> Path:
+    """Where the index of a folder (its real path) is kept."""
+    return data / "index" / hashlib.sha256(os.fsencode(root)).hexdigest()[:24]
+
+
 def lock(home: Path) -> int | None:
     """Take the lock of a store: the handle that holds it until it is closed, None if another process has it."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from hearth.core.terms import query_vector, question_query
 from hearth.errors import IndexAway, IndexCorrupt, IndexFull
 from hearth.index.dense import Dense
 from hearth.index.manifest import ChunkRow, FileRow, Manifest
+from hearth.index.overview import Overview
 from hearth.index.points import EdgePoints, Points
 from hearth.index.reading import Outcome
 
@@ -63,6 +64,7 @@ class ProjectIndex:
         if exact:
             self._reconcile()
         self.dense = Dense(home, manifest)
+        self.overview = Overview(manifest)
 
     def _reconcile(self) -> None:
         """Make manifest and points agree again, if the last process did not end well."""
@@ -89,6 +91,7 @@ class ProjectIndex:
         self._manifest.touch([(o.path, o.size, o.mtime_ns) for o in outcomes if o.state == "touched"])
         self._drop(stale)
         self.dense.first([entry.path for entry in entries])
+        self.overview.changed()
 
     def renew(self, today: int) -> bool:
         """Once a day, tell a shared server what is in use; whether files must be read again, because it lost them."""
@@ -103,6 +106,7 @@ class ProjectIndex:
         """Forget files."""
         stale = self._manifest.uids_of(paths)
         self._manifest.remove(paths)
+        self.overview.changed()
         self._drop(stale)
 
     def remove_under(self, path: str) -> None:
@@ -209,6 +213,7 @@ def open_project(home: Path, connect: OpenPoints | None = None, *, distrust: boo
     store = home / "store"
     if distrust:
         _put_aside(home, store)
+        shutil.rmtree(home / "dense", ignore_errors=True)
     try:
         return _opened(home, store, connect)
     except IndexCorrupt:

@@ -17,14 +17,13 @@ To the parent: {"ready": true} first; then {"progress": <status>} while it works
 """
 
 import gc
-import hashlib
 import os
 import sys
 import time
 from pathlib import Path
 from typing import Any, cast
 
-from hearth.index.owner import Message, Reply
+from hearth.index.owner import Message, Reply, home_of
 from hearth.index.place import Place
 from hearth.index.reading import Reader
 from hearth.index.team import connector
@@ -122,7 +121,7 @@ class Service:
             self._places.pop(root).close()
         for root in roots:
             if root not in self._places:
-                home = self._data / "index" / hashlib.sha256(os.fsencode(root)).hexdigest()[:24]
+                home = home_of(self._data, root)
                 connect, salt = connector(self._url, self._key, Path(root))
                 place = self._places[root] = Place(root, home, self._reader, self._deliver, connect, salt)
                 place.start(opened, bool(message.get("distrust")))
