@@ -303,4 +303,10 @@ def test_clean_env_keeps_by_name() -> None:
 
 
 def test_python_argv_is_isolated() -> None:
-    assert python_argv("hearth.index.copy_service", "x") == [sys.executable, "-I", "-m", "hearth.index.copy_service", "x"]
+    assert python_argv("hearth.index.copy_service", "x") == [
+        sys.executable,
+        "-I",
+        "-m",
+        "hearth.index.copy_service",
+        "x",
+    ]
