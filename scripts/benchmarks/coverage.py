@@ -36,6 +36,7 @@ from coverage_truth import POSITIONS_PER_PACKAGE, WORD, Package, Position, Score
 from hearth.core import retrieval
 from hearth.core.facts import Symbol
 from hearth.core.outline import TYPES, Group
+from hearth.core.remembering import Remembering
 from hearth.core.sight import Sight, names_in, sight_at
 from hearth.core.terms import completion_query
 from hearth.index.project import ProjectIndex, open_project
@@ -67,6 +68,7 @@ class Case:
 
     package: Package
     project: ProjectIndex
+    known: Remembering
     position: Position
     sight: Sight
 
@@ -144,7 +146,7 @@ def outline(path: str, head: Symbol, symbols: Sequence[Symbol]) -> str:
 
 
 def mix(case: Case, budget: int) -> str:
-    found = retrieval.context(case.sight, case.project, case.query, budget)
+    found = retrieval.context(case.sight, case.known, case.query, budget)
     size = sum(len(one.path) + len(one.text) for one in found)
     assert size <= budget, (size, budget)
     return "\n".join(f"{one.path}\n{one.text}" for one in found)
@@ -211,12 +213,19 @@ def _ask(
     sight = sight_at(position.path, source.language, lines, position.line, position.column, imports)
     none: frozenset[str] = frozenset()
     counted = replace(position, names=none) if new else replace(position, new=none, only=none)
-    case = Case(package, project, position, sight)
+    known = Remembering(project)
+    case = Case(package, project, known, position, sight)
     for name in providers:
         for budget in BUDGETS:
+            known.forget()
             began = time.thread_time()
             context = PROVIDERS[name](case, budget)
             seconds = time.thread_time() - began
+            if name == "Hearth":
+                began = time.thread_time()
+                PROVIDERS[name](case, budget)
+                again = time.thread_time() - began
+                scores["", name, budget, inside].again.append(again)
             scores[package.name, name, budget, inside].add(package, counted, context, seconds)
             scores["", name, budget, inside].add(package, counted, context, seconds)
 

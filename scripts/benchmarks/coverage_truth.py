@@ -303,7 +303,8 @@ class Package:
 
 @dataclass
 class Score:
-    """Sums over positions: names looked for and found, seconds a context took, characters of contexts."""
+    """Sums over positions: names looked for and found, seconds of processor time that a
+    context took, the first time and `again`, characters of contexts."""
 
     new: int = 0
     new_found: int = 0
@@ -312,6 +313,7 @@ class Score:
     names: int = 0
     defined: int = 0
     seconds: list[float] = field(default_factory=list)
+    again: list[float] = field(default_factory=list)
     chars: list[int] = field(default_factory=list)
 
     def add(self, package: Package, position: Position, context: str, seconds: float) -> None:

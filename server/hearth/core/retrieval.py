@@ -20,8 +20,10 @@ from hearth.core.terms import terms_of
 
 Kind = Literal["outline", "signature", "hop", "chunk"]
 
-NAMES_MAX = 90
+NAMES_MAX = 80
 """Names looked up in the symbol table."""
+GUESSES_MAX = 24
+"""Names of which the type called like them is looked up too."""
 DEFINERS_MAX = 6
 """A name with more definitions says nothing about which is meant, unless an imported file holds one."""
 DEFINITIONS_PER_NAME_MAX = 16
@@ -39,6 +41,8 @@ FRAGMENT_CHARS_MAX = 1_200
 """Signatures of a folder beyond this stand with their files."""
 WORDS_KEPT_MAX = 8_192
 HOPS_MAX = 16
+LINE_CHARS_MIN = 50
+"""A path and a head take about as much."""
 HITS_MAX = 16
 PART_CHARS_MIN = 120
 """A smaller part of a chunk says too little."""
@@ -150,9 +154,13 @@ def context(sight: Sight, known: Known, query: Mapping[str, float], chars_max: i
             room.add("signature", target)
     room.allow(shares["outline"])
     for target in _wanted_outlines(targets, names):
+        if room.full:
+            break
         _outline(room, "outline", finder, target, query)
     room.allow(shares["hop"])
-    for target in finder.hops(targets):
+    for target in finder.hops(targets) if not room.full else ():
+        if room.full:
+            break
         _outline(room, "hop", finder, target, query)
     return (*room.fragments(), *_chunks(known, query, sight, room.left, chars_max))
 
@@ -212,23 +220,44 @@ class _Finder:
         self._imported: set[str] = set()
         self._entered: set[str] = set()
         self._seen: set[str] = set()
-        self.own = {symbol.name for symbol in self.symbols(sight.path)}
+        self._places: dict[str, Sequence[tuple[str, Symbol]]] = {}
 
     def symbols(self, path: str) -> Sequence[Symbol]:
         if path not in self._symbols:
             self._symbols[path] = self._known.symbols_in(path)[:SYMBOLS_PER_FILE_MAX]
         return self._symbols[path]
 
+    def definitions(self, names: Iterable[str]) -> Mapping[str, Sequence[tuple[str, Symbol]]]:
+        """Where names are defined, () for those that are not or that the document itself defines."""
+        asked = [name for name in dict.fromkeys(names) if name not in self._places]
+        if asked:
+            self._places.update(dict.fromkeys(asked, ()))
+            for name, found in self._known.definitions(asked, DEFINITIONS_PER_NAME_MAX).items():
+                self._places[name] = () if any(path == self._sight.path for path, _ in found) else found
+        return self._places
+
+    def _defined(self, path: str, name: str) -> list[tuple[str, Symbol]]:
+        """The definitions of a name at the top level of a file."""
+        places = self.definitions((name,)).get(name, ())
+        if len(places) >= DEFINITIONS_PER_NAME_MAX:
+            places = [(path, symbol) for symbol in self.symbols(path) if symbol.name == name]
+        return [(other, symbol) for other, symbol in places if other == path and not symbol.container]
+
     def targets(self, names: Names) -> list[Target]:
         """What the names in sight and the imported ones mean, the likeliest first."""
         self._seen = {name for name, use in names.uses.items() if use.lines or use.below or use.here or use.enclosing}
-        likely = {name: likelihood(name, use) for name, use in names.uses.items() if name not in self.own}
+        likely = {name: likelihood(name, use) for name, use in names.uses.items()}
         order = sorted(likely, key=lambda name: (-likely[name], name))[:NAMES_MAX]
+        guesses: dict[str, str] = {}
+        for name in order[:GUESSES_MAX]:
+            if name.islower():
+                guesses.setdefault(_type_name(name), name)
+        originals = [name for one in self._sight.imports for name, here in one.names if here in likely]
+        known = self.definitions([*order, *(guess for guess in guesses if guess not in likely), *originals[:NAMES_MAX]])
         places = self._imported_places(set(order))
-        rest = [name for name in order if name not in places]
-        guesses = {guess: name for name in reversed(rest) if (guess := _type_name(name)) not in likely}
-        for name, found in self._known.definitions([*rest, *guesses], DEFINITIONS_PER_NAME_MAX).items():
-            places[name] = found
+        for name in (*order, *(guess for guess in guesses if guess not in likely)):
+            if name not in places and known.get(name):
+                places[name] = known[name]
         targets: list[Target] = []
         for name, found in places.items():
             use = names.uses.get(name)
@@ -286,8 +315,7 @@ class _Finder:
         paths = self._resolve(module, importer) if steps > 0 else ()
         for path in paths:
             self._imported.add(path)
-            found = [(path, symbol) for symbol in self.symbols(path) if symbol.name == name and not symbol.container]
-            if found:
+            if found := self._defined(path, name):
                 return found
             for one in self._known.imports_in(path):
                 original = next((was for was, here in one.names if here == name), None)
@@ -331,10 +359,10 @@ class _Finder:
         names: dict[str, float] = {}
         for target in targets[:SIGNATURES_MAX]:
             for name in set(WORD.findall(target.symbol.signature)):
-                if name[:1].isupper() and not name.isupper() and len(name) > 2 and name not in seen | self.own:
+                if name[:1].isupper() and not name.isupper() and len(name) > 2 and name not in seen:
                     names[name] = names.get(name, 0.0) + target.weight
         order = sorted(names, key=lambda name: (-names[name], name))[:HOPS_MAX]
-        known = self._known.definitions(order, DEFINITIONS_PER_NAME_MAX)
+        known = self.definitions(order)
         found: list[Target] = []
         for name in order:
             places = [(path, symbol) for path, symbol in known.get(name, ()) if symbol.kind in TYPES]
@@ -409,6 +437,11 @@ class _Room:
     def allow(self, share: float) -> None:
         """What follows may take this share of all."""
         self._allowed = min(self.left, int(self.chars_max * share))
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another outline in what is allowed."""
+        return self._allowed < LINE_CHARS_MIN
 
     def _place(self, kind: Kind, path: str) -> str:
         """Signatures of a folder stand together, since a path for each of them would take as much as they do; but no
