@@ -148,15 +148,16 @@ def context(sight: Sight, known: Known, query: Mapping[str, float], chars_max: i
     targets = finder.targets(names)
     room = _Room(chars_max)
     shares = SHARES[mode]
-    room.allow(shares["signature"])
-    for target in sorted(targets, key=lambda one: one.symbol.name != callee):
-        if not target.guessed:
-            room.add("signature", target)
+    # Outlines first: a type that is outlined needs no signature beside it.
     room.allow(shares["outline"])
     for target in _wanted_outlines(targets, names):
         if room.full:
             break
         _outline(room, "outline", finder, target, query)
+    room.allow(shares["signature"])
+    for target in sorted(targets, key=lambda one: one.symbol.name != callee):
+        if not target.guessed:
+            room.add("signature", target)
     room.allow(shares["hop"])
     for target in finder.hops(targets) if not room.full else ():
         if room.full:
@@ -527,4 +528,7 @@ def _part(text: str, chars_max: int, query: Mapping[str, float]) -> tuple[int, s
             first += 1
         if total > best:
             best, chosen = total, (first, last + 1)
-    return chosen[0], "".join(lines[chosen[0] : chosen[1]])
+    first, last = chosen
+    while first < last and not lines[first].strip():
+        first += 1
+    return first, "".join(lines[first:last]).rstrip() + "\n" if first < last else ""

@@ -140,7 +140,7 @@ def _enclosing(lines: Sequence[str], line: int, text: str) -> tuple[str, ...]:
     """The nearest lines above with ever smaller indentation: the heads of blocks wherever code is indented."""
     found: list[str] = []
     indent = len(text) - len(text.lstrip()) if text else -1
-    for number in range(line - 1, max(-1, line - 1 - ENCLOSING_LINES_SEARCHED), -1):
+    for number in range(min(line, len(lines)) - 1, max(-1, line - 1 - ENCLOSING_LINES_SEARCHED), -1):
         other = lines[number]
         body = other.lstrip()
         if not body or body[0] in ")]}#/*":
