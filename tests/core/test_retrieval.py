@@ -354,7 +354,7 @@ def test_what_can_be_seen_from_a_position() -> None:
 
 
 def test_a_position_after_the_end_sees_what_is_above() -> None:
-    assert sight_at("a.py", "python", ["x = 1"], 7, 3).above == ()
+    assert sight_at("a.py", "python", ["x = 1"], 7, 3).above == ("x = 1",)
     assert sight_at("a.py", "python", [], 0, 0).line_before == ""
 
 
