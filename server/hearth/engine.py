@@ -25,7 +25,7 @@ from hearth.core.notebook import Around
 from hearth.core.text import Position, Range, Snapshot
 from hearth.core.trust import Trust
 from hearth.embed import EmbedLoop
-from hearth.errors import HearthError, WorkerError
+from hearth.errors import EgressDenied, HearthError, WorkerError
 from hearth.gateway import Gateway, Member
 from hearth.gather import Recent, Spot
 from hearth.gather import Source as ContextSource
@@ -333,9 +333,17 @@ class Engine:
         return await self.index.ask(message, within_s)
 
     def _index_client(self) -> IndexClient:
+        url = self.settings.index.qdrant_url
+        try:
+            if url:
+                self.gateway.check(url)
+        except EgressDenied as error:
+            self._tell(error)
+            url = ""  # the index is kept on this machine then
         return IndexClient(
             self._data_dir,
-            qdrant_url=self.settings.index.qdrant_url,
+            qdrant_url=url,
+            qdrant_key_env=self.settings.index.qdrant_api_key_env if url else "",
             on_gone=self._index_gone,
             on_progress=self._index_progress,
         )

@@ -75,6 +75,7 @@ class PrivacySettings:
 class IndexSettings:
     enabled: bool = True
     qdrant_url: str = ""
+    qdrant_api_key_env: str = ""
     embedding_model: str = ""
 
 
@@ -127,6 +128,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("privacy", "own_hosts", _strings(), "Hosts beside this machine that are yours, for example a model server in your network."),
     Option("index", "enabled", {"type": "boolean"}, "Read the workspace in the background so that suggestions know the project."),
     Option("index", "qdrant_url", {"type": "string"}, "A Qdrant server to share one index; empty: embedded."),
+    Option("index", "qdrant_api_key_env", {"type": "string"}, "Name of the environment variable that holds the Qdrant server's key, never the key itself."),
     Option("index", "embedding_model", {"type": "string"}, "Embedding model of one of your model servers, for chat search; empty: lexical search only."),
 )  # fmt: skip
 

@@ -228,6 +228,11 @@ def test_what_closes_a_suggestion(language: str, before: str, candidate: str, af
     assert closed(language, before, candidate, after) == tail
 
 
+@pytest.mark.parametrize("text", ["- " * 400, "[" * 400, "\n".join(" " * n + "a:" for n in range(400)), "? " * 400])
+def test_yaml_that_nests_too_deep_is_not_parsed(text: str) -> None:
+    assert parsed("yaml", text) is None  # the grammar would end the process
+
+
 def test_a_parser_that_gave_up_goes_on_with_the_next_text() -> None:
     assert parsed("c", "int f() { return ((((((1; }\n" * 700) is None
     tree = parsed("c", SAMPLES["c"])

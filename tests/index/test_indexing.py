@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hearth.core.facts import Facts
 from hearth.errors import IndexCorrupt
-from hearth.index import indexing, project
+from hearth.index import indexing, project, reading
 from hearth.index.indexing import FolderWork
 from hearth.index.project import ProjectIndex, open_project
 from hearth.index.reading import Job, Reader
@@ -336,3 +337,24 @@ def test_a_damaged_store_is_put_aside_and_built_again(bench: Bench, damaged: str
     bench.settle()
     assert bench.found("circle") == {"a.py"}
     assert (bench.home / "damaged").is_dir()
+
+
+def test_a_file_whose_parser_comes_to_no_end_is_read_as_text(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(bench.root, {"a.py": code("circle")})
+    monkeypatch.setattr(reading, "STUCK_S", 0.05)
+    monkeypatch.setattr(reading, "analysed", lambda *_: time.sleep(0.5) or Facts())
+    work = bench.open()
+    until = time.monotonic() + WAIT_S
+    while (job := bench.reader.stuck()) is None:
+        work.step()
+        time.sleep(0.005)
+        assert time.monotonic() < until
+    assert work.too_slow(job.path)
+    work.close()
+    monkeypatch.undo()
+    bench.open()
+    bench.settle()
+    row = bench.project.file("a.py")
+    assert row is not None
+    assert row.language == "plaintext"
+    assert bench.found("circle") == {"a.py"}

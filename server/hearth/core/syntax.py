@@ -33,6 +33,8 @@ TREES_KEPT_MAX = 6
 PARSE_STEPS_MAX = 150
 """How often the parser may report progress: broken code can make it search for long. A usual window takes under 60."""
 NODES_VISITED_MAX = 2_000
+YAML_LEVELS_MAX = 150
+_YAML_LEVELS = re.compile(r"[-?:]\s|[\[{]")
 ERRORS_MAX = 3
 """More of them around the cursor, and the tree is a guess."""
 
@@ -162,7 +164,7 @@ def parsed(language: str, text: str) -> "Tree | None":
     """The tree of a text, None where there is no grammar or the text is too long. The same few texts are asked for
     again and again on a suggestion's way, and broken ones are slow to parse."""
     grammar = grammar_for(language, text) if language in LANGUAGES else None
-    if grammar is None or len(text) > WINDOW_CHARS_PARSED_MAX:
+    if grammar is None or len(text) > WINDOW_CHARS_PARSED_MAX or (language == "yaml" and _too_deep(text)):
         return None
     parser = parser_of(*grammar)
     if parser is None:
@@ -175,6 +177,13 @@ def parsed(language: str, text: str) -> "Tree | None":
     except ValueError:
         parser.reset()  # it would go on where it was stopped
         return None
+
+
+def _too_deep(text: str) -> bool:
+    """Whether YAML may nest deeper than its grammar bears: from 200 levels on it ends the process."""
+    return any(
+        len(line) - len(line.lstrip()) + len(_YAML_LEVELS.findall(line)) > YAML_LEVELS_MAX for line in text.split("\n")
+    )
 
 
 def errors(root: "Node") -> list[tuple[int, int]]:

@@ -45,6 +45,7 @@ class FolderWork:
         self.total = 0
         self._reader = reader
         self._salt = salt
+        self._slow = project.slow()
         self._saved: deque[str] = deque()
         self._walk: Iterator[None] | None = None
         self._again = False
@@ -197,8 +198,17 @@ class FolderWork:
             self._flying[path] = True
             return
         self._flying[path] = False
-        uids = self.project.uids_of(path)
-        self._reader.give(Job(path, Path(self.folder.root) / path, row, uids, self._salt), self._came)
+        self._reader.give(self._job(path, row), self._came)
+
+    def _job(self, path: str, row: FileRow | None) -> Job:
+        plain = path in self._slow
+        return Job(path, Path(self.folder.root) / path, row, self.project.uids_of(path), self._salt, plain)
+
+    def too_slow(self, path: str) -> bool:
+        """Remember that a file's parser comes to no end, if it is one that is read now; whether it is."""
+        if path in self._flying:
+            self.project.add_slow(path)
+        return path in self._flying
 
     def _came(self, outcome: Outcome) -> None:
         if self._flying.pop(outcome.path, False):

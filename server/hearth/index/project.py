@@ -5,17 +5,18 @@ that belongs to it in one transaction, then its old points are dropped. Whatever
 row speaks of; they are invisible, and gone after the next opening. What cannot be read is put aside and built again.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from hearth.core import modules
 from hearth.core.facts import Import, Sparse, Symbol
 from hearth.core.fusion import fused
-from hearth.core.terms import query_vector, question_query
+from hearth.core.terms import query_vector, question_query, standing
 from hearth.errors import IndexAway, IndexCorrupt, IndexFull
 from hearth.index.dense import Dense
 from hearth.index.manifest import ChunkRow, FileRow, Manifest
@@ -25,10 +26,11 @@ from hearth.index.reading import Outcome
 
 DISK_FREE_BYTES_MIN = 400_000_000
 """The vector store maps files that it has not filled yet: a full disk would end the process."""
-HITS_PER_FILE_MAX = 3
-SEARCHED_FACTOR = 4
-"""More is searched for than asked, because hits of one file are thinned out."""
+CANDIDATES_MIN = 50
+"""What is searched for before tests and the like are made to stand back."""
 LIMIT_MAX = 100
+SLOW_MAX = 1_000
+_SLOW = "slow"
 
 OpenPoints = Callable[[Path], Points]
 
@@ -145,6 +147,18 @@ class ProjectIndex:
         """The chunks of a file."""
         return frozenset(self._manifest.uids_of([path]))
 
+    def slow(self) -> set[str]:
+        """Files whose parser once came to no end."""
+        try:
+            found: object = json.loads(self._manifest.get_meta(_SLOW) or "[]")
+        except ValueError:
+            found = []
+        return {str(path) for path in cast(list[object], found)} if isinstance(found, list) else set()
+
+    def add_slow(self, path: str) -> None:
+        """Remember one, before this process is given up for it."""
+        self._manifest.set_meta(_SLOW, json.dumps(sorted({*self.slow(), path})[:SLOW_MAX]))
+
     def counts(self) -> dict[str, int]:
         """Numbers of files, chunks, symbols."""
         return self._manifest.counts()
@@ -152,23 +166,20 @@ class ProjectIndex:
     def find(self, question: str, limit: int, vector: Sequence[float] = (), model: str = "") -> list[Hit]:
         """Chunks that answer a question or match words, best first; by meaning too if its `vector` is given, made by
         `model`."""
-        limit = min(limit, LIMIT_MAX)
-        lexical = self._points.search(query_vector(question_query(question)), limit * SEARCHED_FACTOR)
-        near = self.dense.search(vector, limit * SEARCHED_FACTOR, model) if vector else []
-        if not near:
-            return self._hits(lexical, limit, HITS_PER_FILE_MAX)
-        order = fused([uid for uid, _ in lexical], [uid for uid, _ in near], self.dense.weight)
-        return self._hits(order, limit, HITS_PER_FILE_MAX)
+        candidates = max(CANDIDATES_MIN, 2 * min(limit, LIMIT_MAX))
+        lexical = self._points.search(query_vector(question_query(question)), candidates)
+        near = self.dense.search(vector, candidates, model) if vector else []
+        order = fused([uid for uid, _ in lexical], [uid for uid, _ in near], self.dense.weight) if near else lexical
+        hits = [replace(hit, score=hit.score * standing(hit.path, question)) for hit in self._hits(order, candidates)]
+        return sorted(hits, key=lambda hit: -hit.score)[:limit]
 
-    def _hits(self, order: Sequence[tuple[int, float]], limit: int, per_file: int, without: str = "") -> list[Hit]:
+    def _hits(self, order: Sequence[tuple[int, float]], limit: int, without: str = "") -> list[Hit]:
         rows = self._manifest.chunks([uid for uid, _ in order])
         hits: list[Hit] = []
-        taken: dict[str, int] = {}
         for uid, score in order:
             row: ChunkRow | None = rows.get(uid)
-            if row is None or row.path == without or taken.get(row.path, 0) >= per_file:
+            if row is None or row.path == without:
                 continue
-            taken[row.path] = taken.get(row.path, 0) + 1
             hits.append(Hit(row.path, row.start, row.end, row.text, row.symbol, score))
             if len(hits) >= limit:
                 break
@@ -199,7 +210,7 @@ class ProjectIndex:
             found = self._points.search(vector, limit * 2)
         except IndexAway:
             return []  # what the manifest knows is still worth having
-        return self._hits(found, limit, limit, without_path)
+        return self._hits(found, limit, without_path)
 
 
 def open_project(home: Path, connect: OpenPoints | None = None, *, distrust: bool = False) -> ProjectIndex:

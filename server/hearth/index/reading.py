@@ -8,13 +8,15 @@ import hashlib
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from hearth.core.analysis import analysed
-from hearth.core.facts import Chunk, Facts, Sparse
+from hearth.core.chunks import names_in
+from hearth.core.facts import Chunk, Facts
 from hearth.core.grammars import language_of
 from hearth.core.terms import document_vector
 from hearth.index.manifest import FileEntry, FileRow
@@ -24,6 +26,7 @@ from hearth.index.walk import FILE_BYTES_MAX, read_bytes, text_lines
 DIGEST_BYTES = 16
 UID_BYTES = 8
 UID_MASK = (1 << 63) - 1
+STUCK_S = 20.0
 AHEAD_MAX = 8
 """Files that wait for the thread or for the main thread to take what it made of them."""
 
@@ -32,13 +35,15 @@ State = Literal["changed", "touched", "refused", "gone"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file to read. `known`: what is stored of it, and `uids` of which chunks; `salt` sets stores apart."""
+    """A file to read. `known`: what is stored of it, and `uids` of which chunks; `salt` sets stores apart;
+    `plain`: its parser once took too long, so that it is read as text."""
 
     path: str
     absolute: Path
     known: FileRow | None
     uids: frozenset[int]
     salt: str = ""
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,14 @@ def read(job: Job) -> Outcome:
     lines = text_lines(data)
     if lines is None:
         return Outcome(job.path, "refused", FileEntry(job.path, digest, len(data), status.st_mtime_ns, "", Facts(), ()))
-    language = language_of(job.path)
+    language = "plaintext" if job.plain else language_of(job.path)
     facts = analysed(language, "\n".join(lines))
     uids = _uids(job, facts.chunks)
-    new = [n for n, uid in enumerate(uids) if uid not in job.uids]
-    points = [Point(uids[n], _vector(job.path, facts.chunks[n]), content_of(facts.chunks[n].text)) for n in new]
+    points = [
+        Point(uid, document_vector(chunk.text, job.path, chunk.symbol, names), content_of(chunk.text))
+        for uid, chunk, names in zip(uids, facts.chunks, names_in(facts.chunks, facts.symbols), strict=True)
+        if uid not in job.uids
+    ]
     entry = FileEntry(job.path, digest, len(data), status.st_mtime_ns, language, facts, uids)
     return Outcome(job.path, "changed", entry, tuple(points))
 
@@ -84,10 +92,6 @@ def read(job: Job) -> Outcome:
 def content_of(text: str) -> int:
     """A chunk's content address, whatever file it is in."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=UID_BYTES).digest()) & UID_MASK
-
-
-def _vector(path: str, chunk: Chunk) -> Sparse:
-    return document_vector(chunk.text, path, chunk.symbol)
 
 
 def _uids(job: Job, chunks: tuple[Chunk, ...]) -> tuple[int, ...]:
@@ -110,6 +114,7 @@ class Reader:
         self._wake = wake
         self._jobs: queue.SimpleQueue[tuple[Callable[[Outcome], None], Job]] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Callable[[Outcome], None], Outcome]] = queue.SimpleQueue()
+        self._begun: tuple[Job, float] | None = None
         self.waiting = 0
         """Jobs given and not yet taken back."""
         threading.Thread(target=self._work, name="index reader", daemon=True).start()
@@ -137,8 +142,16 @@ class Reader:
         then(outcome)
         return True
 
+    def stuck(self) -> Job | None:
+        """The job that has taken longer than STUCK_S: a parser that comes to no end cannot be interrupted."""
+        begun = self._begun
+        return begun[0] if begun is not None and time.monotonic() - begun[1] > STUCK_S else None
+
     def _work(self) -> None:
         while True:
             then, job = self._jobs.get()
-            self._done.put((then, read(job)))
+            self._begun = (job, time.monotonic())
+            outcome = read(job)
+            self._begun = None
+            self._done.put((then, outcome))
             self._wake()

@@ -38,6 +38,7 @@ FOLDERS_MAX = 32
 OPEN_FILES_MAX = 200
 GIL_SWITCH_S = 0.001
 PROGRESS_EVERY_S = 0.25
+EXIT_STUCK = 3
 LOOK_EVERY_S = 3.0
 """How often a full disk or an owner that has gone is looked at."""
 ASKED_OF_ONE = frozenset({"context", "map", "impact", "dense"})
@@ -69,7 +70,12 @@ class Service:
             place.step()
 
     def look(self) -> None:
-        """What is done now and then."""
+        """What is done now and then. A parser that comes to no end is ended with the process; the next one knows."""
+        if (job := self._reader.stuck()) is not None:
+            for place in self._places.values():
+                if place.work is not None and place.work.too_slow(job.path):
+                    place.close()
+            os._exit(EXIT_STUCK)
         for place in list(self._places.values()):
             place.look()
 
