@@ -270,8 +270,8 @@ def latency(of: Measured) -> str:
 def notes() -> str:
     return f"""\
 Not in these figures: reading and parsing the files, and dense vectors. At 1,000,000 chunks opening took
-{_opened_s["points"]:.1f} s for the vectors (with the checksum of the closed folder's beginnings) and {_opened_s["manifest"]:.1f} s
-for the look through the manifest that follows a kill.
+{_opened_s["points"]:.1f} s for the vectors (with the checksum of the closed folder) and
+{_opened_s["manifest"]:.1f} s for the look through the manifest that follows a kill.
 
 **When to move to a Qdrant server** (`index.qdrant_url`), on paper, from these figures: what was put since the
 embedded store was last compacted takes 1.1 to 1.7 kB of memory a chunk; what is compacted lies in files. So a worker

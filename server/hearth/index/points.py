@@ -119,7 +119,7 @@ class EdgePoints:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)  # the files in it are made readable for all
-            self._unseal()
+            sealed = self._unseal()
         except (FileExistsError, NotADirectoryError) as error:
             raise PointsCorrupt(f"{folder} is not a folder.", _REMEDY) from error
         except OSError as error:
@@ -128,6 +128,13 @@ class EdgePoints:
             ) from error
         with _naming:
             self._shard = qdrant_edge.EdgeShard.load(str(folder), _config(dimensions))
+        if not sealed:
+            # Or the log would be played again and again, and grow with every crash.
+            try:
+                self.flush()
+            except IndexFault:
+                self.close()
+                raise
 
     def put(self, points: Iterable[Point]) -> None:
         """See Points. ValueError for a dense vector of another size or kind."""
@@ -210,18 +217,20 @@ class EdgePoints:
                 shard.close()
                 self._seal.write_bytes(digest_of(self._seal.parent, SEAL))
 
-    def _unseal(self) -> None:
+    def _unseal(self) -> bool:
         """Damaged files can crash the native code, hang it, or make it lose points: a seal finds that first.
 
         There is none after a process that did not close: what the disk did to its files meanwhile is met in there.
+        Whether there was one.
         """
         try:
             seal = self._seal.read_bytes()
         except FileNotFoundError:
-            return
+            return False
         if seal != digest_of(self._seal.parent, SEAL):
             raise PointsCorrupt("The index is damaged (its files are not as they were left).", _REMEDY)
         self._seal.unlink()
+        return True
 
     def _open(self) -> "qdrant_edge.EdgeShard":
         if self._shard is None:
