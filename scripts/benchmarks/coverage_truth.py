@@ -348,7 +348,7 @@ def defines(lines: Sequence[str], name: str, heads: set[str]) -> bool:
         if name not in line:
             continue
         for head in heads:
-            if line.startswith(head) and not line[len(head) : len(head) + 1].isalnum():
+            if line.startswith(head) and not (head.endswith(name) and WORD.match("_" + line[len(head) :]).end() > 1):
                 return True
             # An outline may shorten the value or the type that follows the name.
             at = head.find(name) + len(name)
