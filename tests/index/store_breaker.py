@@ -7,7 +7,6 @@
 import json
 import os
 import random
-import resource
 import signal
 import sys
 from collections import Counter
@@ -235,6 +234,8 @@ def points_used(folder: Path) -> str:
 
 def flips(folder: Path, part: str, count: int, seed: int) -> None:
     """Print how often each end was met, and an example of each."""
+    import resource  # which Windows does not have
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pick = random.Random(seed)
     kept = snapshot(folder)
