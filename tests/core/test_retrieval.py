@@ -266,7 +266,7 @@ def test_what_the_document_itself_defines_or_holds_is_left_out() -> None:
 
 
 def test_names_with_many_definitions_are_left_out_unless_an_import_tells_which() -> None:
-    files = {f"part{n}.py": f"def run(a{n}): ...\n" for n in range(9)}
+    files = {f"part{n}.py": f"def run(a{n}): ...\n" for n in range(14)}
     told = "from part7 import run\n\n"
     for head, expected in (("", []), (told, ["def run(a7)\n"])):
         found = fragments(sight_of(head + "def go():\n    run(1)\n    █\n"), Project(files))
@@ -274,7 +274,7 @@ def test_names_with_many_definitions_are_left_out_unless_an_import_tells_which()
 
 
 def test_the_member_of_a_type_in_sight_is_meant() -> None:
-    files = {f"part{n}.py": f"class Part{n}:\n    def run(self, a{n}): ...\n" for n in range(9)}
+    files = {f"part{n}.py": f"class Part{n}:\n    def run(self, a{n}): ...\n" for n in range(14)}
     found = fragments(sight_of("def go(part3):\n    part3.run(1)\n    █\n"), Project(files))
     assert "def run(self, a3)" in "".join(one.text for one in found if one.kind in ("signature", "outline"))
 

@@ -24,9 +24,9 @@ NAMES_MAX = 80
 """Names looked up in the symbol table."""
 GUESSES_MAX = 24
 """Names of which the type called like them is looked up too."""
-DEFINERS_MAX = 6
+DEFINERS_MAX = 10
 """A name with more definitions says nothing about which is meant, unless an imported file holds one."""
-DEFINITIONS_PER_NAME_MAX = 16
+DEFINITIONS_PER_NAME_MAX = 24
 MODULES_RESOLVED_MAX = 40
 REEXPORTS_MAX = 3
 ENTERED_MAX = 16
@@ -280,8 +280,11 @@ class _Finder:
             for name, here in one.names:
                 if name == "*":
                     whole = True
-                elif here in wanted and (met := self._taken_out(one.module, name, self._sight.path, REEXPORTS_MAX)):
-                    found[here] = met
+                elif here in wanted:
+                    if met := self._taken_out(one.module, name, self._sight.path, REEXPORTS_MAX):
+                        found[here] = met
+                    else:
+                        whole = True  # It may stand for a module: its members are what is asked for.
             if whole:
                 self._enter(self._resolve(one.module, self._sight.path), REEXPORTS_MAX)
         for path in sorted(self._entered):
