@@ -74,7 +74,7 @@ def _search(work: FolderWork, message: Message) -> Message:
 def _context(work: FolderWork, message: Message) -> Message:
     sight = _sight(cast(Message, message["sight"]), str(message["path"]))
     query = completion_query(sight.above, sight.line_before, sight.below)
-    found = context(sight, work.project, query, min(SNIPPET_CHARS_MAX, int(message["chars"])))
+    found = context(sight, work.project.known, query, min(SNIPPET_CHARS_MAX, int(message["chars"])))
     return {"snippets": [[one.path, one.text, one.kind, one.weight] for one in found]}
 
 

@@ -16,6 +16,7 @@ from typing import Protocol, cast, runtime_checkable
 from hearth.core import modules
 from hearth.core.facts import Import, Sparse, Symbol
 from hearth.core.fusion import fused
+from hearth.core.remembering import Remembering
 from hearth.core.terms import query_vector, question_query, standing
 from hearth.errors import IndexAway, IndexCorrupt, IndexFull
 from hearth.index.dense import Dense
@@ -63,6 +64,8 @@ class ProjectIndex:
         self._home = home
         self._manifest = manifest
         self._points = points
+        self.known = Remembering(self)
+        """What `core.retrieval` needs to know, remembered until something changes."""
         if exact:
             self._reconcile()
         self.dense = Dense(home, manifest)
@@ -77,6 +80,7 @@ class ProjectIndex:
     def _forget_lost(self, uids: Iterable[int]) -> None:
         """Files whose points are gone are not known: they are read again."""
         self._manifest.remove(sorted({row.path for row in self._manifest.chunks(uids).values()}))
+        self.known.forget()
 
     # Writing
 
@@ -94,6 +98,7 @@ class ProjectIndex:
         self._drop(stale)
         self.dense.first([entry.path for entry in entries])
         self.overview.changed()
+        self.known.forget()
 
     def renew(self, today: int) -> bool:
         """Once a day, tell a shared server what is in use; whether files must be read again, because it lost them."""
@@ -109,6 +114,7 @@ class ProjectIndex:
         stale = self._manifest.uids_of(paths)
         self._manifest.remove(paths)
         self.overview.changed()
+        self.known.forget()
         self._drop(stale)
 
     def remove_under(self, path: str) -> None:
