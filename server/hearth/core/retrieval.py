@@ -83,6 +83,13 @@ WEIGHTS: dict[str, float] = {
     "of an imported file": 0.23,
 }
 """Of the logistic model: how likely the rest of the line names something. Fitted by coverage.py --fit."""
+KIND_WEIGHTS: dict[Kind, tuple[float, float]] = {
+    "outline": (0.8, 1.0),
+    "signature": (0.8, 1.0),
+    "hop": (0.4, 0.6),
+    "chunk": (0.3, 0.9),
+}
+"""From the least to the most useful of a kind: where there is less room than was asked for, the mix is kept."""
 _FIELDS = frozenset(("attribute", "key", "selector", "heading"))
 _ORDER: tuple[Kind, ...] = ("outline", "signature", "hop")
 
@@ -484,8 +491,13 @@ class _Room:
         found: list[Fragment] = []
         for kind, place in sorted(self._groups, key=lambda key: (_ORDER.index(key[0]), key[1])):
             group = self._groups[kind, place]
-            found.append(Fragment(place, group.line, group.text(), kind, min(1.0, self._weights[kind, place])))
+            found.append(Fragment(place, group.line, group.text(), kind, _useful(kind, self._weights[kind, place])))
         return found
+
+
+def _useful(kind: Kind, share: float) -> float:
+    least, most = KIND_WEIGHTS[kind]
+    return round(least + (most - least) * min(1.0, max(0.0, share)), 3)
 
 
 # Chunks
@@ -506,7 +518,7 @@ def _chunks(known: Known, query: Mapping[str, float], sight: Sight, left: int, c
         line, text = _part(hit.text, min(part_max, left - len(hit.path)), query)
         if text:
             left -= len(hit.path) + len(text)
-            found.append(Fragment(hit.path, hit.start + line, text, "chunk", max(0.0, hit.score / best)))
+            found.append(Fragment(hit.path, hit.start + line, text, "chunk", _useful("chunk", hit.score / best)))
     return sorted(found, key=lambda one: (one.path, one.line))
 
 
