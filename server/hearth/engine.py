@@ -90,6 +90,7 @@ class Engine:
         self._idle = Idle(
             self.gateway, self._completer.pilot, Anchors(self._shelf), self._sources(), lambda: self._workspace
         )
+        self._index_state: str | None = None
         self._loads: set[asyncio.Task[None]] = set()
 
     async def complete(
@@ -325,6 +326,9 @@ class Engine:
 
     def _index_progress(self, status: dict[str, Any]) -> None:
         self._embed.changed()
+        if status.get("state") == "ready" and self._index_state != "ready":
+            self._idle.resume()  # it knows more now than when the user came to rest
+        self._index_state = status.get("state")
         self.on_progress(status)
 
     async def _ask_index(self, message: dict[str, Any], within_s: float) -> dict[str, Any]:

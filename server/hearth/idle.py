@@ -77,7 +77,7 @@ class Idle:
         self._turned = True
 
     def resume(self) -> None:
-        """A server is ready, which was not when the user came to this place: rest begins anew."""
+        """A server, or the index, is ready and was not when the user came to this place: rest begins anew."""
         if self._place:
             self._touched.set()
 

@@ -296,7 +296,7 @@ def test_a_full_disk_pauses_and_room_heals(bench: Bench, monkeypatch: pytest.Mon
     assert bench.found("circle") == {"a.py"}  # what was there is still answered from
     monkeypatch.undo()
     while work.state == "waiting":
-        work.retry()
+        work.look()
         time.sleep(0.01)
         assert time.monotonic() < until
     bench.settle()

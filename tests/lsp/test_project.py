@@ -123,7 +123,7 @@ async def test_context_from_the_index_reaches_the_model_after_rest(server, tmp_p
     async with asyncio.timeout(WAIT_S):
         while not (seen := [prompt for prompt in prompts(tmp_path) if "net_amount: float" in prompt]):
             await asyncio.sleep(0.05)
-    assert "<|file_sep|>pricing.py\nclass Invoice:\n    net_amount: float\n" in seen[-1]
+    assert "<|file_sep|>pricing.py\nclass Invoice" in seen[-1]
 
 
 class Told:

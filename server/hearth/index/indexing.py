@@ -56,6 +56,7 @@ class FolderWork:
         self._waits_until = 0.0
         self._clean = True
         self._walked = False
+        self._untidy = True
 
     @property
     def busy(self) -> bool:
@@ -134,8 +135,11 @@ class FolderWork:
         self._waits_until = time.monotonic() + RETRY_S
         self._again = True
 
-    def retry(self) -> None:
-        """Try again after a pause, when its time has come. Called now and then."""
+    def look(self) -> None:
+        """Called now and then: tidy up at rest, try again after a pause when its time has come."""
+        if self.settled and self._untidy and self.state == "ready":
+            self._untidy = False
+            self.project.tidy()
         if self._again and time.monotonic() >= self._waits_until:
             self._again = False
             self.begin([])
@@ -229,7 +233,7 @@ class FolderWork:
 
     def _commit(self) -> None:
         batch, self._batch = self._batch, []
-        self._clean = False
+        self._clean, self._untidy = False, True
         for outcome in batch:
             if outcome.state == "gone":
                 self.project.remove_under(outcome.path)

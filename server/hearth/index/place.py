@@ -60,9 +60,12 @@ class Place:
         return self._folder.relative(path)
 
     def look(self) -> None:
-        """Now and then: take over from an owner that has gone, go on after a full disk."""
+        """Now and then: take over from an owner that has gone, go on after a full disk, tidy up."""
         if self.work is not None:
-            self.work.retry()
+            try:
+                self.work.look()
+            except IndexCorrupt:
+                self._start_over()
         elif self._guest is None:
             self.start(self._opened)
 

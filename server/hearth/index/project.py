@@ -29,6 +29,8 @@ DISK_FREE_BYTES_MIN = 400_000_000
 """The vector store maps files that it has not filled yet: a full disk would end the process."""
 CANDIDATES_MIN = 50
 """What is searched for before tests and the like are made to stand back."""
+POINTS_UNTIDIED_MAX = 100_000
+"""New points take memory until they are tidied away, which holds up answers for a second: not more at once."""
 LIMIT_MAX = 100
 SLOW_MAX = 1_000
 _SLOW = "slow"
@@ -64,6 +66,7 @@ class ProjectIndex:
         self._home = home
         self._manifest = manifest
         self._points = points
+        self._put = 0
         self.known = Remembering(self)
         """What `core.retrieval` needs to know, remembered until something changes."""
         if exact:
@@ -93,6 +96,9 @@ class ProjectIndex:
         for entry in entries:
             stale.difference_update(entry.uids)
         self._points.put(points)
+        self._put += len(points)
+        if self._put >= POINTS_UNTIDIED_MAX:
+            self.tidy()
         self._manifest.replace(entries)
         self._manifest.touch([(o.path, o.size, o.mtime_ns) for o in outcomes if o.state == "touched"])
         self._drop(stale)
@@ -128,6 +134,12 @@ class ProjectIndex:
 
     def _check_room(self) -> None:
         _check_room(self._home)
+
+    def tidy(self) -> None:
+        """Give back memory and drop garbage, if there is much of it: for times of rest."""
+        self._put = 0
+        if isinstance(self._points, EdgePoints):
+            self._points.compact()
 
     def flush(self) -> None:
         """Have what was written reach the disk."""
