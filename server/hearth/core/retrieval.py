@@ -22,7 +22,7 @@ Kind = Literal["outline", "signature", "hop", "chunk"]
 
 NAMES_MAX = 80
 """Names looked up in the symbol table."""
-GUESSES_MAX = 24
+GUESSES_MAX = 12
 """Names of which the type called like them is looked up too."""
 DEFINERS_MAX = 10
 """A name with more definitions says nothing about which is meant, unless an imported file holds one."""
