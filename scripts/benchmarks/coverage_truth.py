@@ -20,7 +20,7 @@ import copying
 from hearth.core.grammars import grammar_for, language_of, parser
 
 SEED = 20_26
-POSITIONS_PER_PACKAGE = 100
+POSITIONS_PER_PACKAGE = 60
 FOLDERS = {"zod": "src/", "rxjs": "src/"}
 """What is a package's source; the rest of these archives is made from it."""
 WORD = re.compile(r"(?:[^\W\d]|\$(?=\w))[\w$]*")

@@ -78,6 +78,7 @@ def best(wanted: Sequence[str], paths: Iterable[str], importer: str) -> tuple[st
     known = [path for path in paths if path != importer]
     language = language_of(importer)
     for candidate in wanted:
+        end = "/" + candidate
         if candidate.endswith("/"):
             folders = {path.rpartition("/")[0] for path in known if _related(language, path)}
             fitting = [folder for folder in folders if _fits(folder, candidate[:-1])]
@@ -85,7 +86,10 @@ def best(wanted: Sequence[str], paths: Iterable[str], importer: str) -> tuple[st
                 folder = min(fitting, key=lambda one: _distance(one + "/", importer))
                 inside = (path for path in known if path.rpartition("/")[0] == folder and _related(language, path))
                 return tuple(sorted(inside)[:FOLDER_FILES_MAX])
-        elif fitting := [path for path in known if _fits(path, candidate)]:
+        elif candidate.startswith("/"):
+            if candidate[1:] in known:
+                return (candidate[1:],)
+        elif fitting := [path for path in known if path.endswith(end) or path == candidate]:
             return (min(fitting, key=lambda one: _distance(one, importer)),)
     return ()
 

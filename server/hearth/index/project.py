@@ -32,6 +32,8 @@ CANDIDATES_MIN = 50
 POINTS_UNTIDIED_MAX = 100_000
 """New points take memory until they are tidied away, which holds up answers for a second: not more at once."""
 LIMIT_MAX = 100
+NAMED_KEPT_MAX = 2_000
+"""File names looked up for imports: in a large project hundreds of files are called `__init__.py`."""
 SLOW_MAX = 1_000
 _SLOW = "slow"
 
@@ -67,6 +69,7 @@ class ProjectIndex:
         self._manifest = manifest
         self._points = points
         self._put = 0
+        self._named: dict[str, Sequence[str]] = {}
         self.known = Remembering(self)
         """What `core.retrieval` needs to know, remembered until something changes."""
         if exact:
@@ -84,6 +87,7 @@ class ProjectIndex:
         """Files whose points are gone are not known: they are read again."""
         self._manifest.remove(sorted({row.path for row in self._manifest.chunks(uids).values()}))
         self.known.forget()
+        self._named.clear()
 
     # Writing
 
@@ -103,8 +107,7 @@ class ProjectIndex:
         self._manifest.touch([(o.path, o.size, o.mtime_ns) for o in outcomes if o.state == "touched"])
         self._drop(stale)
         self.dense.first([entry.path for entry in entries])
-        self.overview.changed()
-        self.known.forget()
+        self._changed()
 
     def renew(self, today: int) -> bool:
         """Once a day, tell a shared server what is in use; whether files must be read again, because it lost them."""
@@ -119,13 +122,17 @@ class ProjectIndex:
         """Forget files."""
         stale = self._manifest.uids_of(paths)
         self._manifest.remove(paths)
-        self.overview.changed()
-        self.known.forget()
+        self._changed()
         self._drop(stale)
 
     def remove_under(self, path: str) -> None:
         """Forget a file, or if it was a folder the files that were in it."""
         self.remove([path, *self._manifest.paths_under(path)])
+
+    def _changed(self) -> None:
+        self.overview.changed()
+        self.known.forget()
+        self._named.clear()
 
     def _drop(self, uids: Iterable[int]) -> None:
         if gone := list(uids):
@@ -219,7 +226,14 @@ class ProjectIndex:
 
     def resolve(self, language: str, module: str, importer: str) -> Sequence[str]:
         """The files that an import means."""
-        return modules.resolved(language, module, importer, self._manifest.paths_named)
+        return modules.resolved(language, module, importer, self._paths_named)
+
+    def _paths_named(self, basename: str) -> Sequence[str]:
+        if basename not in self._named:
+            if len(self._named) >= NAMED_KEPT_MAX:
+                self._named.clear()
+            self._named[basename] = self._manifest.paths_named(basename)
+        return self._named[basename]
 
     def search(self, query: Mapping[str, float], limit: int, without_path: str = "") -> Sequence[Hit]:
         """Chunks by weighted terms, not those of `without_path`."""
