@@ -1,6 +1,6 @@
 """Identifier coverage: how many of the names that come next the context at hand holds, in real packages.
 
-    .venv/bin/python scripts/benchmarks/coverage.py [--tuning] [--packages A,B] [--positions N] [--misses]
+    .venv/bin/python scripts/benchmarks/coverage.py [--tuning] [--packages A,B] [--positions N] [--fit]
 
 Source archives come by name from the package registries into .cache/bench/. A position is a line of a source file, at
 its start (after the indentation) or inside (after a `.`, `(` or `=`), drawn by a seed. As in an editor, the text above
@@ -197,6 +197,15 @@ def measured(packages: Sequence[tuple[str, str]], count: int, providers: Sequenc
     return scores
 
 
+def sight_of(package: Package, project: ProjectIndex, position: Position) -> Sight:
+    """What an editor would show with the rest of the line not written yet."""
+    source = package.sources[position.path]
+    lines = [*source.lines]
+    lines[position.line] = lines[position.line][: position.column]
+    imports = project.imports_in(position.path)
+    return sight_at(position.path, source.language, lines, position.line, position.column, imports)
+
+
 def _ask(
     scores: Scores,
     package: Package,
@@ -206,11 +215,7 @@ def _ask(
     inside: bool,
     providers: Sequence[str],
 ) -> None:
-    source = package.sources[position.path]
-    lines = [*source.lines]
-    lines[position.line] = lines[position.line][: position.column]
-    imports = project.imports_in(position.path)
-    sight = sight_at(position.path, source.language, lines, position.line, position.column, imports)
+    sight = sight_of(package, project, position)
     none: frozenset[str] = frozenset()
     counted = replace(position, names=none) if new else replace(position, new=none, only=none)
     known = Remembering(project)
@@ -228,6 +233,30 @@ def _ask(
                 scores["", name, budget, inside].again.append(again)
             scores[package.name, name, budget, inside].add(package, counted, context, seconds)
             scores["", name, budget, inside].add(package, counted, context, seconds)
+
+
+def fit() -> str:
+    """The weights of `core.retrieval` as Python source: Newton's method on the logistic loss with an L2 penalty, on the
+    names in sight at positions of the tuning packages."""
+    import numpy as np
+
+    values: list[tuple[float, ...]] = []
+    right: list[bool] = []
+    for kind, spec in TUNING:
+        package = Package(kind, spec)
+        with tempfile.TemporaryDirectory() as folder:
+            project = indexed(package, Path(folder))
+            for position in (one for inside in (False, True) for one in package.positions(inside, False)):
+                for name, found in retrieval.evidence(sight_of(package, project, position), project):
+                    values.append(found)
+                    right.append(name in position.names)
+            project.close()
+    x, y = np.array(values, float), np.array(right, float)
+    w = np.zeros(x.shape[1])
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-x @ w))
+        w -= np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + 3 * np.eye(len(w)), x.T @ (p - y) + 3 * w)
+    return "\n".join(f'    "{name}": {weight:.2f},' for name, weight in zip(retrieval.WEIGHTS, w, strict=True))
 
 
 def percentile_ms(seconds: Sequence[float], share: float) -> float:
@@ -259,7 +288,11 @@ def main() -> None:
     parser.add_argument("--tuning", action="store_true", help="the packages the mix was tuned on")
     parser.add_argument("--packages", default="", help="of these, the ones named")
     parser.add_argument("--positions", type=int, default=POSITIONS_PER_PACKAGE, help="of each kind in each package")
+    parser.add_argument("--fit", action="store_true", help="fit the weights instead, print their table")
     options = parser.parse_args()
+    if options.fit:
+        print(fit())
+        return
     wanted = options.packages.split(",") if options.packages else []
     chosen = [one for one in (TUNING if options.tuning else HELD_OUT) if not wanted or one[1].split("=")[0] in wanted]
     scores = measured(chosen, options.positions, list(PROVIDERS))

@@ -13,7 +13,7 @@ from hearth.core.grammars import language_of
 from hearth.core.modules import resolved
 from hearth.core.outline import SIGNATURE_CHARS_MAX, shortened
 from hearth.core.remembering import Remembering
-from hearth.core.retrieval import Fragment, context
+from hearth.core.retrieval import WEIGHTS, Fragment, context, features, likelihood
 from hearth.core.sight import ABOVE_LINES_MAX, BELOW_LINES_MAX, Mode, Sight, mode_of, names_in, sight_at
 from hearth.core.terms import completion_query, document_vector, query_vector
 
@@ -277,6 +277,15 @@ def test_the_member_of_a_type_in_sight_is_meant() -> None:
     files = {f"part{n}.py": f"class Part{n}:\n    def run(self, a{n}): ...\n" for n in range(14)}
     found = fragments(sight_of("def go(part3):\n    part3.run(1)\n    █\n"), Project(files))
     assert "def run(self, a3)" in "".join(one.text for one in found if one.kind in ("signature", "outline"))
+
+
+def test_a_name_is_the_likelier_the_nearer_and_the_more_it_is_used() -> None:
+    uses = names_in(sight_of("once(1)\noften(1)\noften(2)\n\n\nnear(1)\n█\n")).uses
+    once, often, near = (likelihood(name, uses[name], "function") for name in ("once", "often", "near"))
+    assert 0 < once < often < 1
+    assert once < near < 1
+    assert likelihood("once", uses["once"], "attribute") < once
+    assert len(features("once", uses["once"], "", False)) == len(WEIGHTS)
 
 
 def test_strings_and_comments_name_nothing() -> None:

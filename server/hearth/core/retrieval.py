@@ -83,6 +83,7 @@ WEIGHTS: dict[str, float] = {
     "of an imported file": 0.23,
 }
 """Of the logistic model: how likely the rest of the line names something. Fitted by coverage.py --fit."""
+_WEIGHTS = tuple(WEIGHTS.values())
 KIND_WEIGHTS: dict[Kind, tuple[float, float]] = {
     "outline": (0.8, 1.0),
     "signature": (0.8, 1.0),
@@ -184,37 +185,47 @@ class Target:
     guessed: bool = False
 
 
-def features(name: str, use: Use, kind: str, imported: bool) -> dict[str, float]:
+def features(name: str, use: Use, kind: str, imported: bool) -> tuple[float, ...]:
     """What the likelihood of a name depends on, in the order of WEIGHTS. `kind` of its definition, "" if not known yet;
     `imported`: that is in a file which the document imports."""
     used = use.lines > 0
-    return {
-        "one": 1.0,
-        "recency": log1p(use.recency),
-        "lines": log1p(use.lines),
-        "here": use.here,
-        "below": log1p(use.below),
-        "enclosing": use.enclosing,
-        "called": use.called,
-        "member": use.member,
-        "camel": name[:1].isupper() and not name.isupper(),
-        "constant": name.isupper(),
-        "imported": use.imported,
-        "unused": use.imported and not used and not use.further and not use.below,
-        "further": log1p(use.further),
-        "nearest": use.nearest == 0,
-        "near": use.nearest <= 2,
-        "in sight": used,
-        "attribute": kind in _FIELDS,
-        "called function": use.called and kind in ("function", "method"),
-        "of an imported file": imported,
-    }
+    upper = name.isupper()
+    return (
+        1.0,
+        log1p(use.recency),
+        log1p(use.lines),
+        use.here,
+        log1p(use.below),
+        use.enclosing,
+        use.called,
+        use.member,
+        name[:1].isupper() and not upper,
+        upper,
+        use.imported,
+        use.imported and not used and not use.further and not use.below,
+        log1p(use.further),
+        use.nearest == 0,
+        use.nearest <= 2,
+        used,
+        kind in _FIELDS,
+        use.called and kind in ("function", "method"),
+        imported,
+    )
 
 
 def likelihood(name: str, use: Use, kind: str = "", imported: bool = False) -> float:
     """How likely the rest of the line holds the name, 0 to 1."""
-    values = features(name, use, kind, imported).values()
-    return 1 / (1 + exp(-sum(map(mul, WEIGHTS.values(), values))))
+    return 1 / (1 + exp(-sum(map(mul, _WEIGHTS, features(name, use, kind, imported)))))
+
+
+def evidence(sight: Sight, known: Known) -> list[tuple[str, tuple[float, ...]]]:
+    """The names of which definitions are known, with their features: what the weights are fitted on."""
+    names, finder = names_in(sight), _Finder(sight, known)
+    return [
+        (name, features(name, use, one.symbol.kind, one.path in finder.imported))
+        for one in finder.targets(names)
+        if not one.guessed and (use := names.uses.get(name := one.symbol.name))
+    ]
 
 
 class _Finder:
@@ -225,7 +236,7 @@ class _Finder:
         self._known = known
         self._symbols: dict[str, Sequence[Symbol]] = {}
         self._modules: dict[tuple[str, str], Sequence[str]] = {}
-        self._imported: set[str] = set()
+        self.imported: set[str] = set()
         self._entered: set[str] = set()
         self._seen: set[str] = set()
         self._places: dict[str, Sequence[tuple[str, Symbol]]] = {}
@@ -275,7 +286,7 @@ class _Finder:
                 targets += [Target(weight, path, symbol, True) for path, symbol in self._meant(types)[:1]]
                 continue
             for path, symbol in self._meant(found, called=use.called):
-                weight = likelihood(name, use, symbol.kind, path in self._imported)
+                weight = likelihood(name, use, symbol.kind, path in self.imported)
                 targets.append(Target(weight, path, symbol))
         targets.sort(key=lambda one: (-one.weight, one.path, one.symbol.start))
         return targets
@@ -305,7 +316,7 @@ class _Finder:
     def _enter(self, paths: Sequence[str], steps: int) -> None:
         """Files that are imported as a whole, and what they hand on of others as a whole."""
         for path in paths:
-            self._imported.add(path)
+            self.imported.add(path)
             if path in self._entered or not steps or len(self._entered) >= ENTERED_MAX:
                 continue
             self._entered.add(path)
@@ -325,7 +336,7 @@ class _Finder:
         """The definitions of a name in a module, through re-exports; none if it is a module itself."""
         paths = self._resolve(module, importer) if steps > 0 else ()
         for path in paths:
-            self._imported.add(path)
+            self.imported.add(path)
             if found := self._defined(path, name):
                 return found
             for one in self._known.imports_in(path):
@@ -341,7 +352,7 @@ class _Finder:
     def _meant(self, places: Sequence[tuple[str, Symbol]], *, called: bool = False) -> list[tuple[str, Symbol]]:
         """The one place that is meant most likely; none if there are too many to tell."""
         others = [(path, symbol) for path, symbol in places if path != self._sight.path]
-        near = [(path, symbol) for path, symbol in others if path in self._imported or self._is_seen(symbol)]
+        near = [(path, symbol) for path, symbol in others if path in self.imported or self._is_seen(symbol)]
         if len(others) > DEFINERS_MAX and not near:
             return []
 
