@@ -82,7 +82,7 @@ WEIGHTS: dict[str, float] = {
     "called function": 0.26,
     "of an imported file": 0.23,
 }
-"""Of the logistic model: how likely the rest of the line names something. Fitted by coverage.py --fit."""
+"""Of the logistic model: how likely the rest of the line holds a name. Fitted as coverage.py --fit does."""
 _WEIGHTS = tuple(WEIGHTS.values())
 KIND_WEIGHTS: dict[Kind, tuple[float, float]] = {
     "outline": (0.8, 1.0),
