@@ -149,7 +149,7 @@ class FolderWork:
     def _walking(self, opened: list[str], verify: bool) -> Iterator[None]:
         for path in opened:
             if self.folder.allows(path):
-                yield from self._consider(path, verify)
+                yield from self._consider(path, self.project.file(path), verify)
         found: list[tuple[int, int, str]] = []
         for relative in self.folder.walk():
             if relative is not None and len(found) < FILES_MAX:
@@ -163,7 +163,7 @@ class FolderWork:
             if path not in self._kept:
                 row = known.get(path)
                 if verify or row is None or (row.size, row.mtime_ns) != (size, mtime_ns):
-                    yield from self._consider(path, verify)
+                    yield from self._consider(path, row, verify)
                 else:
                     self._kept.add(path)
                     self.seen += 1
@@ -181,14 +181,14 @@ class FolderWork:
             return (0, -1)
         return (status.st_mtime_ns, status.st_size)
 
-    def _consider(self, path: str, verify: bool) -> Iterator[None]:
+    def _consider(self, path: str, row: FileRow | None, verify: bool) -> Iterator[None]:
         if path in self._kept:
             return
         self._kept.add(path)
         self.seen += 1
         while not self._reader.has_room:
             yield
-        self._give(path, None if verify else self.project.file(path))
+        self._give(path, row, verify=verify)
         yield
 
     def _look_again(self, path: str) -> None:
@@ -197,16 +197,15 @@ class FolderWork:
         else:
             self.project.remove_under(path)
 
-    def _give(self, path: str, row: FileRow | None) -> None:
+    def _give(self, path: str, row: FileRow | None, *, verify: bool = False) -> None:
         if path in self._flying:
             self._flying[path] = True
             return
         self._flying[path] = False
-        self._reader.give(self._job(path, row), self._came)
-
-    def _job(self, path: str, row: FileRow | None) -> Job:
-        plain = path in self._slow
-        return Job(path, Path(self.folder.root) / path, row, self.project.uids_of(path), self._salt, plain)
+        uids = self.project.uids_of(path) if row else frozenset[int]()
+        known, plain = None if verify else row, path in self._slow
+        job = Job(path, Path(self.folder.root) / path, known, uids, self._salt, plain)
+        self._reader.give(job, self._came)
 
     def too_slow(self, path: str) -> bool:
         """Remember that a file's parser comes to no end, if it is one that is read now; whether it is."""
@@ -215,6 +214,7 @@ class FolderWork:
         return path in self._flying
 
     def _came(self, outcome: Outcome) -> None:
+        self._kept.add(outcome.path)  # the walk need not read it again
         if self._flying.pop(outcome.path, False):
             self._saved.append(outcome.path)
         if not self._batch:

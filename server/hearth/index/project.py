@@ -96,7 +96,7 @@ class ProjectIndex:
         self._check_room()
         entries = [outcome.entry for outcome in outcomes if outcome.entry]
         points = [point for outcome in outcomes for point in outcome.points]
-        stale = self._manifest.uids_of([entry.path for entry in entries])
+        stale = {uid for outcome in outcomes for uid in outcome.before}
         for entry in entries:
             stale.difference_update(entry.uids)
         self._points.put(points)

@@ -50,12 +50,13 @@ class Job:
 class Outcome:
     """What became of a file. `touched`: it is what is stored, but for its time. `refused`: binary, generated or too
     large; it is stored as a file without language, so that it is not read again. `points`: of those chunks that are not
-    stored yet."""
+    stored yet; `before`: the chunks that are."""
 
     path: str
     state: State
     entry: FileEntry | None = None
     points: tuple[Point, ...] = ()
+    before: frozenset[int] = frozenset()
     size: int = 0
     mtime_ns: int = 0
 
@@ -68,15 +69,13 @@ def read(job: Job) -> Outcome:
         return Outcome(job.path, "gone")
     data = read_bytes(job.absolute) if status.st_size <= FILE_BYTES_MAX else None
     if data is None:
-        return Outcome(
-            job.path, "refused", FileEntry(job.path, b"", status.st_size, status.st_mtime_ns, "", Facts(), ())
-        )
+        return _refused(job, b"", status)
     digest = hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
     if job.known is not None and job.known.digest == digest:
         return Outcome(job.path, "touched", size=status.st_size, mtime_ns=status.st_mtime_ns)
     lines = text_lines(data)
     if lines is None:
-        return Outcome(job.path, "refused", FileEntry(job.path, digest, len(data), status.st_mtime_ns, "", Facts(), ()))
+        return _refused(job, digest, status)
     language = "plaintext" if job.plain else language_of(job.path)
     facts = analysed(language, "\n".join(lines))
     uids = _uids(job, facts.chunks)
@@ -86,7 +85,12 @@ def read(job: Job) -> Outcome:
         if uid not in job.uids
     ]
     entry = FileEntry(job.path, digest, len(data), status.st_mtime_ns, language, facts, uids)
-    return Outcome(job.path, "changed", entry, tuple(points))
+    return Outcome(job.path, "changed", entry, tuple(points), job.uids)
+
+
+def _refused(job: Job, digest: bytes, status: os.stat_result) -> Outcome:
+    entry = FileEntry(job.path, digest, status.st_size, status.st_mtime_ns, "", Facts(), ())
+    return Outcome(job.path, "refused", entry, before=job.uids)
 
 
 def content_of(text: str) -> int:

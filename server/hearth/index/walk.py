@@ -5,6 +5,7 @@ if it is ordinary text of a reasonable size. Symbolic links are not followed, so
 Nothing read is trusted: patterns of ignore files are bounded too.
 """
 
+import itertools
 import os
 import re
 import stat
@@ -17,6 +18,7 @@ from pathspec import GitIgnoreSpec
 from hearth.core.deny import is_secret
 
 IGNORE_FILES = (".gitignore", ".cursorignore", ".continueignore", ".clineignore", ".aiignore", ".copilotignore")
+_IGNORE_NAMES = frozenset(IGNORE_FILES)
 IGNORE_FILE_BYTES_MAX = 256 * 1024
 IGNORE_PATTERNS_MAX = 2_000
 IGNORE_PATTERN_CHARS_MAX = 400
@@ -57,16 +59,22 @@ _GENERATED = re.compile(
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
+Rules = tuple[GitIgnoreSpec, ...]
+"""One for each of IGNORE_FILES, or () where a folder has none of them."""
+
+
 @dataclass(slots=True)
 class Folder:
     """A workspace folder and its ignore rules, read as they are needed. Paths inside are relative, with "/"."""
 
     root: Path
-    _rules: dict[str, tuple[GitIgnoreSpec, ...]] = field(default_factory=lambda: dict[str, tuple[GitIgnoreSpec, ...]]())
+    _rules: dict[str, Rules] = field(default_factory=dict[str, Rules])
+    _chains: dict[str, tuple[tuple[str, Rules], ...]] = field(default_factory=dict[str, tuple[tuple[str, Rules], ...]])
 
     def forget_rules(self) -> None:
         """Read the ignore files again from now on."""
         self._rules.clear()
+        self._chains.clear()
 
     def relative(self, path: str) -> str | None:
         """`path` inside this folder, None if it is not, or if a link on the way leads elsewhere."""
@@ -95,7 +103,7 @@ class Folder:
         if name in SKIPPED_FOLDERS or name.endswith(".egg-info") or is_secret(relative):
             return False
         # A virtual environment of any name.
-        if os.path.lexists(self.root / relative / "pyvenv.cfg"):
+        if os.path.lexists(f"{self.root}/{relative}/pyvenv.cfg"):
             return False
         return not self._ignored(relative + "/")
 
@@ -107,25 +115,30 @@ class Folder:
 
     def _ignored(self, relative: str) -> bool:
         """Each kind of ignore file decides by itself, the nearest one first; one that says so is enough."""
-        folder = relative.rstrip("/").rpartition("/")[0]
         undecided = set(range(len(IGNORE_FILES)))
-        while True:
+        for folder, rules in self._chain(relative.rstrip("/").rpartition("/")[0]):
             inside = relative[len(folder) + 1 :] if folder else relative
-            for kind, spec in enumerate(self._rules_in(folder)):
+            for kind, spec in enumerate(rules):
                 if kind in undecided and (verdict := spec.check_file(inside).include) is not None:
                     if verdict:
                         return True
                     undecided.discard(kind)
-            if not folder:
-                return False
-            folder = folder.rpartition("/")[0]
+        return False
 
-    def _rules_in(self, folder: str) -> tuple[GitIgnoreSpec, ...]:
+    def _chain(self, folder: str) -> tuple[tuple[str, Rules], ...]:
+        """The folders from this one up that have rules, with them."""
+        chain = self._chains.get(folder)
+        if chain is None:
+            above = self._chain(folder.rpartition("/")[0]) if folder else ()
+            rules = self._rules_in(folder)
+            chain = self._chains[folder] = ((folder, rules), *above) if rules else above
+        return chain
+
+    def _rules_in(self, folder: str) -> Rules:
         rules = self._rules.get(folder)
         if rules is None:
             specs = [_read_rules(self.root / folder / name) for name in IGNORE_FILES]
-            rules = tuple(specs) if any(specs) else ()
-            self._rules[folder] = rules
+            rules = self._rules[folder] = tuple(specs) if any(specs) else ()
         return rules
 
     def walk(self) -> Iterator[str | None]:
@@ -142,22 +155,24 @@ class Folder:
                 folders += 1
                 yield None
                 try:
-                    entries = os.scandir(self.root / relative)
+                    with os.scandir(self.root / relative) as found:
+                        entries = list(itertools.islice(found, ENTRIES_MAX))
                 except OSError:
                     continue
-                with entries:
-                    for entry in entries:
-                        seen += 1
-                        if seen > ENTRIES_MAX:
-                            return
-                        if seen % ENTRIES_PER_BREATH == 0:
-                            yield None
-                        path = f"{relative}/{entry.name}" if relative else entry.name
-                        kind = _kind(entry)
-                        if kind == "folder" and path.count("/") < DEPTH_MAX and self.enters(path):
-                            waiting.append(path)
-                        elif kind == "file" and self.takes(path):
-                            yield path
+                if not any(entry.name in _IGNORE_NAMES for entry in entries):
+                    self._rules.setdefault(relative, ())  # so that nobody looks for them
+                for entry in entries:
+                    seen += 1
+                    if seen > ENTRIES_MAX:
+                        return
+                    if seen % ENTRIES_PER_BREATH == 0:
+                        yield None
+                    path = f"{relative}/{entry.name}" if relative else entry.name
+                    kind = _kind(entry)
+                    if kind == "folder" and path.count("/") < DEPTH_MAX and self.enters(path):
+                        waiting.append(path)
+                    elif kind == "file" and self.takes(path):
+                        yield path
 
 
 def _kind(entry: "os.DirEntry[str]") -> str:
