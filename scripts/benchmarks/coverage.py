@@ -28,6 +28,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -43,6 +44,7 @@ from hearth.index.project import ProjectIndex, open_project
 from hearth.index.reading import Job, read
 
 OPEN_FILES = 20
+WINDOWS_KEPT_MAX = 1_000
 WINDOW_LINES = 20
 WINDOW_STEP = 10
 REGION_LINES = 60
@@ -106,13 +108,19 @@ def jaccard(case: Case, budget: int) -> str:
     region = set(WORD.findall("\n".join(lines[max(0, case.position.line - REGION_LINES) : case.position.line])))
     found: list[tuple[float, str, str]] = []
     for path in [path for path in opened if path in package.sources][:OPEN_FILES]:
-        others = package.sources[path].lines
-        for first in range(0, max(1, len(others) - WINDOW_STEP), WINDOW_STEP):
-            text = "\n".join(others[first : first + WINDOW_LINES])
-            words = set(WORD.findall(text))
+        for words, text in windows(package.sources[path].text):
             found.append((len(words & region) / max(1, len(words | region)), path, text))
     found.sort(key=lambda one: -one[0])
     return joined([(path, text) for _, path, text in found[:HITS]], budget)
+
+
+@lru_cache(maxsize=WINDOWS_KEPT_MAX)
+def windows(text: str) -> list[tuple[frozenset[str], str]]:
+    """The windows of a file, with the words of each."""
+    lines = text.split("\n")
+    starts = range(0, max(1, len(lines) - WINDOW_STEP), WINDOW_STEP)
+    cut = ["\n".join(lines[first : first + WINDOW_LINES]) for first in starts]
+    return [(frozenset(WORD.findall(one)), one) for one in cut]
 
 
 def words_alone(case: Case, budget: int) -> str:

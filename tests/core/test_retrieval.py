@@ -280,7 +280,7 @@ def test_the_member_of_a_type_in_sight_is_meant() -> None:
 
 
 def test_a_name_is_the_likelier_the_nearer_and_the_more_it_is_used() -> None:
-    far = "far(1)\n" + "x = 1\n" * 20
+    far = "far(1)\n" + "x = 1\n" * 40
     uses = names_in(sight_of(f"{far}often(2)\nonce(1)\noften(1)\nx = 1\n█\n")).uses
     distant, once, often = (likelihood(name, uses[name], "function") for name in ("far", "once", "often"))
     assert 0 < distant < once < often < 1

@@ -62,27 +62,27 @@ SHARES: dict[Mode, dict[Kind, float]] = {
 """Of the characters; chunks get the rest, and what the others leave."""
 
 WEIGHTS: dict[str, float] = {
-    "one": -6.21,
+    "one": -5.26,
     "recency": 0.83,
-    "lines": -0.11,
-    "here": -1.37,
-    "below": 0.96,
-    "enclosing": -1.10,
-    "called": 0.08,
-    "member": 1.01,
-    "camel": 0.63,
-    "constant": 0.49,
-    "imported": 0.78,
-    "unused": -0.72,
+    "lines": -0.08,
+    "here": -0.89,
+    "below": 0.61,
+    "enclosing": -0.86,
+    "called": 0.15,
+    "member": 1.35,
+    "camel": 0.53,
+    "constant": 0.47,
+    "imported": 0.68,
+    "unused": -1.60,
     "further": 0.33,
-    "nearest": 0.27,
-    "near": -0.40,
-    "in sight": 1.55,
-    "attribute": -1.98,
-    "called function": 0.26,
-    "of an imported file": 0.23,
+    "nearest": 0.45,
+    "near": -0.45,
+    "in sight": 0.44,
+    "attribute": -2.34,
+    "called function": 0.24,
+    "of an imported file": 0.37,
 }
-"""Of the logistic model: how likely the rest of the line holds a name. Fitted as coverage.py --fit does."""
+"""Of the logistic model: how likely the rest of the line holds a name. Fitted by coverage.py --fit."""
 _WEIGHTS = tuple(WEIGHTS.values())
 KIND_WEIGHTS: dict[Kind, tuple[float, float]] = {
     "outline": (0.8, 1.0),
