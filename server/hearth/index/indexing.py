@@ -54,7 +54,6 @@ class FolderWork:
         self._batch_since = 0.0
         self._kept: set[str] = set()
         self._waits_until = 0.0
-        self._clean = True
         self._walked = False
         self._untidy = True
 
@@ -118,9 +117,6 @@ class FolderWork:
     def _rest(self) -> None:
         if self.state == "walking" and self.settled:
             self.state = "ready"
-        if self.settled and not self._clean:
-            self._clean = True
-            self.project.flush()
         if self.settled and self._walked and self.state == "ready":
             self._walked = False
             if self.project.renew(int(time.time() // DAY_S)):
@@ -137,8 +133,9 @@ class FolderWork:
 
     def look(self) -> None:
         """Called now and then: tidy up at rest, try again after a pause when its time has come."""
-        if self.settled and self._untidy and self.state == "ready":
+        if self.settled and self._untidy:
             self._untidy = False
+            self.project.flush()  # it may wait for the disk
             self.project.tidy()
         if self._again and time.monotonic() >= self._waits_until:
             self._again = False
@@ -233,7 +230,7 @@ class FolderWork:
 
     def _commit(self) -> None:
         batch, self._batch = self._batch, []
-        self._clean, self._untidy = False, True
+        self._untidy = True
         for outcome in batch:
             if outcome.state == "gone":
                 self.project.remove_under(outcome.path)
