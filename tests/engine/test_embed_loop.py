@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chunked_files import entry
 from engine.test_embed import Embeds
 from hearth import embed as module
 from hearth.backends.scripted import Script
@@ -25,7 +26,6 @@ from hearth.errors import (
 from hearth.gateway import Gateway, Member
 from hearth.index.dense import Dense
 from hearth.index.manifest import Manifest
-from index.test_dense import entry
 
 pytest.importorskip("qdrant_edge", reason="there is no embedded store for this machine")
 HANG_S = 20

@@ -2,29 +2,19 @@
 
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from hearth.core.facts import Chunk, Facts
+from chunked_files import entry, uid_of
 from hearth.errors import IndexAway, IndexFull
 from hearth.index import dense as module
 from hearth.index.dense import BATCH_MAX, FILES_PER_CALL_MAX, LEASE_S, Dense
-from hearth.index.manifest import FileEntry, Manifest
+from hearth.index.manifest import Manifest
 
 pytest.importorskip("qdrant_edge", reason="there is no embedded store for this machine")
-
-
-def entry(path: str, texts: Sequence[str], mtime_ns: int = 1) -> FileEntry:
-    chunks = tuple(Chunk(n, n + 1, text, "f") for n, text in enumerate(texts))
-    uids = tuple(uid_of(path, text) for text in texts)
-    return FileEntry(path, b"d", 1, mtime_ns, "python", Facts(chunks=chunks), uids)
-
-
-def uid_of(path: str, text: str) -> int:
-    return random.Random(f"{path}\0{text}").getrandbits(60)
 
 
 def vector(uid: int, size: int = 8) -> list[float]:
