@@ -25,7 +25,7 @@ DEFINITION_WEIGHT_MIN = 0.7
 CHUNK_WEIGHT_MAX = 0.6
 LINES_SEEN_MAX = 600
 """Above the cursor: far enough to find the heads of the blocks that it is in."""
-BELOW_LINES_SEEN = 40
+BELOW_LINES_SEEN = 100
 IMPORTS_KEPT_MAX = 64
 
 

@@ -358,3 +358,11 @@ def test_a_file_whose_parser_comes_to_no_end_is_read_as_text(bench: Bench, monke
     assert row is not None
     assert row.language == "plaintext"
     assert bench.found("circle") == {"a.py"}
+
+
+def test_an_import_may_mean_a_folder(bench: Bench) -> None:
+    shape = "package shape\n\ntype Circle struct {\n\tRadius float64\n}\n"
+    plant(bench.root, {"internal/shape/circle.go": shape, "main.go": "package main\n", "other/shapes/x.go": shape})
+    bench.open()
+    bench.settle()
+    assert bench.project.resolve("go", "example.org/app/internal/shape", "main.go") == ("internal/shape/circle.go",)

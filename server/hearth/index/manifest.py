@@ -26,7 +26,7 @@ from hearth.core.facts import Facts, Import, Symbol, SymbolKind
 from hearth.errors import IndexAway, IndexCorrupt, IndexFault, IndexFull
 
 APPLICATION_ID = 0x48524D46
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_S = 5.0
 PAGE_CACHE_KB = 8_000
 """No memory map beside it: a mapped file that is cut short or lies on a full disk ends the process."""
@@ -45,10 +45,11 @@ FREE_BYTES_MIN = 4_000_000
 _SHIFT = ITEMS_PER_FILE_MAX.bit_length() - 1
 _SCHEMA = (
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE files(id INTEGER PRIMARY KEY, path TEXT NOT NULL, name TEXT NOT NULL, digest BLOB NOT NULL,"
-    " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, language TEXT NOT NULL)",
+    "CREATE TABLE files(id INTEGER PRIMARY KEY, path TEXT NOT NULL, name TEXT NOT NULL, folder TEXT NOT NULL,"
+    " digest BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, language TEXT NOT NULL)",
     "CREATE UNIQUE INDEX files_path ON files(path)",
     "CREATE INDEX files_name ON files(name)",
+    "CREATE INDEX files_folder ON files(folder)",
     "CREATE TABLE facts(file INTEGER PRIMARY KEY, imports TEXT NOT NULL, names BLOB NOT NULL, counts BLOB NOT NULL)",
     "CREATE TABLE chunks(key INTEGER PRIMARY KEY, uid INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,"
     " text TEXT NOT NULL, symbol TEXT NOT NULL)",
@@ -199,6 +200,11 @@ class Manifest:
         return [
             path for (path,) in self._rows((str,), "SELECT path FROM files WHERE name = ? ORDER BY path", (basename,))
         ]
+
+    def paths_in(self, folder_name: str) -> list[str]:
+        """Paths of the files right in folders of exactly this name, in order."""
+        rows = self._rows((str,), "SELECT path FROM files WHERE folder = ? ORDER BY path", (folder_name,))
+        return [path for (path,) in rows]
 
     def paths_under(self, folder: str) -> list[str]:
         """Paths of the files below a folder, at any depth, in order."""
@@ -447,10 +453,19 @@ class Manifest:
     def _kept(self, entry: FileEntry) -> int:
         """Write a file's own row, forget the rest; its number. Within a transaction."""
         number = self._forget(entry.path)
-        name = entry.path.rpartition("/")[2]
+        folders, _, name = entry.path.rpartition("/")
         done = self._base.execute(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (number, entry.path, name, entry.digest, entry.size, entry.mtime_ns, entry.language),
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                number,
+                entry.path,
+                name,
+                folders.rpartition("/")[2],
+                entry.digest,
+                entry.size,
+                entry.mtime_ns,
+                entry.language,
+            ),
         )
         return cast(int, done.lastrowid) if number is None else number
 

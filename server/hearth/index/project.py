@@ -29,8 +29,8 @@ DISK_FREE_BYTES_MIN = 400_000_000
 """The vector store maps files that it has not filled yet: a full disk would end the process."""
 CANDIDATES_MIN = 50
 """What is searched for before tests and the like are made to stand back."""
-POINTS_UNTIDIED_MAX = 100_000
-"""New points take memory until they are tidied away, which holds up answers for a second: not more at once."""
+POINTS_UNTIDIED_MAX = 25_000
+"""New points take 1.6 kB of memory each until they are tidied away, and that takes as much again for a moment."""
 LIMIT_MAX = 100
 NAMED_KEPT_MAX = 2_000
 """File names looked up for imports: in a large project hundreds of files are called `__init__.py`."""
@@ -226,7 +226,7 @@ class ProjectIndex:
 
     def resolve(self, language: str, module: str, importer: str) -> Sequence[str]:
         """The files that an import means."""
-        return modules.resolved(language, module, importer, self._paths_named)
+        return modules.resolved(language, module, importer, self._paths_named, self._manifest.paths_in)
 
     def _paths_named(self, basename: str) -> Sequence[str]:
         if basename not in self._named:
