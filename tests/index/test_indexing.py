@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hearth.core.facts import Facts
-from hearth.errors import IndexCorrupt
+from hearth.errors import IndexAway, IndexCorrupt
 from hearth.index import indexing, project, reading
 from hearth.index.indexing import FolderWork
 from hearth.index.project import ProjectIndex, open_project
@@ -366,3 +366,51 @@ def test_an_import_may_mean_a_folder(bench: Bench) -> None:
     bench.open()
     bench.settle()
     assert bench.project.resolve("go", "example.org/app/internal/shape", "main.go") == ("internal/shape/circle.go",)
+
+
+def test_a_vector_server_that_goes_away_pauses_and_its_return_heals(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(bench.root, {"a.py": code("circle")})
+    work = bench.open()
+    bench.settle()
+
+    def away(*_: object) -> None:
+        raise IndexAway("The Qdrant server does not answer.")
+
+    monkeypatch.setattr(indexing, "RETRY_S", 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.project._points, "put", away)
+        patch.setattr(bench.project._points, "search", away)
+        plant(bench.root, {"b.py": code("square")})
+        work.saved("b.py")
+        until = time.monotonic() + WAIT_S
+        while work.state != "waiting" and time.monotonic() < until:
+            bench.reader.take()
+            work.step()
+        assert work.problem == "The Qdrant server does not answer."
+        assert bench.project.search({"circle": 1.0}, 5) == []
+        assert bench.project.definitions(["Circle"], 3)["Circle"][0][0] == "a.py"
+        with pytest.raises(IndexAway):
+            bench.project.find("circle", 5)
+    while work.state == "waiting":
+        work.look()
+        time.sleep(0.01)
+        assert time.monotonic() < until
+    bench.settle()
+    assert bench.found("square") >= {"b.py"}
+
+
+def test_a_folder_that_cannot_be_read_is_passed_over(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(bench.root, {"a.py": code("circle"), "locked/b.py": code("square"), "other/c.py": code("oval")})
+    scandir = os.scandir
+
+    def locked(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    bench.open()
+    bench.settle()
+    assert bench.files() == {"a.py", "other/c.py"}
