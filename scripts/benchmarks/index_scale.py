@@ -278,7 +278,7 @@ embedded store was last compacted takes 1.1 to 1.7 kB of memory a chunk; what is
 of 250 MB holds 1,000,000 chunks, if it compacts after every 100,000 while it reads such a project for the first time.
 A search costs in step with the chunks, because common words have posting lists as long as the store: it takes
 5 ms of CPU at about 500,000. A server is worth it beyond 1,000,000 chunks, and at any size where several people work
-on the same repositories: what one has stored is there for the next. (Dense vectors stay on each machine for now.)
+on the same repositories: what one has stored is there for the next. Dense vectors are computed once for all.
 
 **How a cluster divides it**: one collection for all repositories. `repo` is the tenant key of the payload index, so
 that points of one repository lie together and a search, which always names its repository, reads no others: it costs

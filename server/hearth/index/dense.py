@@ -16,13 +16,14 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from hearth.core.embedtext import TEXT_VERSION
 from hearth.core.fusion import dense_weight
 from hearth.errors import IndexAway, IndexCorrupt, IndexFault, IndexFull
-from hearth.index.manifest import Manifest
-from hearth.index.points import EdgePoints, Point, Points
+from hearth.index.manifest import ChunkRow, Manifest
+from hearth.index.points import UID_MAX, EdgePoints, Point, Points
+from hearth.index.team import Team
 
 BATCH_MAX = 64
 FILES_PER_CALL_MAX = 50
@@ -65,15 +66,31 @@ class _Shard:
     done: set[int] = field(default_factory=set[int])
 
 
+@runtime_checkable
+class Shares(Protocol):
+    """Points whose vectors others may have computed already."""
+
+    def known_vectors(self, contents: Iterable[int]) -> dict[int, list[float]]:
+        """See points_server.ServerPoints."""
+        ...
+
+
+def address_of(chunk: Wanted | ChunkRow) -> int:
+    """What is embedded of a chunk, as a number: the same for everybody who has the same lines in the same file."""
+    text = f"{TEXT_VERSION}\0{chunk.path}\0{chunk.symbol}\0{chunk.text}".encode("utf-8", "replace")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) & UID_MAX
+
+
 class Dense:
     """Made by the project; `folder` is this module's own below the one given. One thread at a time.
 
     Nothing here raises for what is found on disk: a shard that cannot be read is removed and filled again.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, team: Team | None = None) -> None:
         self._folder = folder / "dense"
         self._manifest = manifest
+        self._team = team
         self._model = ""
         self._queue: dict[str, None] = {}  # files to look through, next first
         self._skipped: set[int] = set()
@@ -93,6 +110,8 @@ class Dense:
         if not self._model:
             return []
         target = self._target()
+        if target is None and self._team:
+            limit = min(limit, 1)  # that tells the size; with it what others have put is found
         done = target.done if target else set[int]()
         if not self._queue:
             self._known = None
@@ -109,7 +128,18 @@ class Dense:
                 break
         if not self._queue and target is not None:
             self._completed(target)
-        return batch[: max(0, min(limit, BATCH_MAX))]
+        return self._not_shared(target, batch[: max(0, min(limit, BATCH_MAX))])
+
+    def _not_shared(self, target: _Shard | None, batch: list[Wanted]) -> list[Wanted]:
+        """Those of which nobody else has put a vector on the server; the others are taken over."""
+        if target is None or not batch or not isinstance(target.points, Shares):
+            return batch
+        with self._minding(target):
+            found = target.points.known_vectors([address_of(one) for one in batch])
+            ready = [(one, found[address_of(one)]) for one in batch if address_of(one) in found]
+            target.points.put([Point(one.uid, vector, address_of(one)) for one, vector in ready])
+            target.done.update(one.uid for one, _ in ready)
+        return [one for one in batch if one.uid not in target.done]
 
     def put(self, model: str, vectors: Sequence[tuple[int, Sequence[float]]]) -> None:
         """Keep vectors, all of one size. Raises ValueError; IndexFull where there is no room, IndexAway."""
@@ -118,7 +148,7 @@ class Dense:
             raise ValueError("vectors to keep are of different sizes, or too large")
         self._use(model)
         known = self._manifest.chunks([uid for uid, _ in vectors])  # the others changed meanwhile
-        points = [Point(uid, vector) for uid, vector in vectors if uid in known]
+        points = [Point(uid, vector, address_of(known[uid])) for uid, vector in vectors if uid in known]
         if not points or not model:
             return
         self._check_room()
@@ -287,7 +317,7 @@ class Dense:
             if marker.exists():
                 raise IndexCorrupt("The vectors could not be opened.")
             marker.touch()
-            shard.points = EdgePoints(shard.folder / "points", shard.dimensions)
+            shard.points = self._points_of(shard)
             shard.done = shard.points.uids()
             if stale := shard.done - every:
                 shard.points.drop(stale)
@@ -295,6 +325,11 @@ class Dense:
         with suppress(OSError):
             (shard.folder / OPENING).unlink(missing_ok=True)
         return shard.points is not None
+
+    def _points_of(self, shard: _Shard) -> Points:
+        if self._team:
+            return self._team.dense(shard.model, shard.dimensions)
+        return EdgePoints(shard.folder / "points", shard.dimensions)
 
     def _new(self, size: int) -> _Shard:
         """A shard for the present model; all its chunks are missing from it. Raises IndexFault."""
@@ -309,7 +344,7 @@ class Dense:
             raise IndexAway(
                 f"The vectors cannot be kept in {self._folder} ({error}).", "Look at its folder."
             ) from error
-        shard.points = EdgePoints(shard.folder / "points", size)
+        shard.points = self._points_of(shard)
         self._shards.append(shard)
         self._look_for_missing(shard)
         return shard

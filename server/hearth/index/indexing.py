@@ -28,6 +28,7 @@ BATCH_AGE_S = 0.15
 """What was read is committed this long after the first file of its batch, or when there is nothing more to read."""
 LOOKED_AT_ONCE = 50
 RETRY_S = 10.0
+GIT_HEAD = ".git/HEAD"
 DAY_S = 86_400
 
 State = Literal["idle", "walking", "ready", "stopped", "waiting"]
@@ -94,7 +95,7 @@ class FolderWork:
     def saved(self, path: str) -> None:
         """A file (path in the folder) was written, created or deleted."""
         name = path.rpartition("/")[2]
-        if name in IGNORE_FILES or path == ".git/HEAD" or len(self._saved) >= SAVED_QUEUE_MAX:
+        if name in IGNORE_FILES or path == GIT_HEAD or len(self._saved) >= SAVED_QUEUE_MAX:
             self._saved.clear()
             self.begin([])
         elif path not in self._saved:

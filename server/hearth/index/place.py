@@ -8,8 +8,9 @@ from hearth.errors import HearthError, IndexCorrupt, IndexFault, WorkerError
 from hearth.index.asking import answered
 from hearth.index.indexing import FolderWork
 from hearth.index.owner import Door, Guest, Message, Reply, lock
-from hearth.index.project import OpenPoints, open_project
+from hearth.index.project import open_project
 from hearth.index.reading import Reader
+from hearth.index.team import Team
 from hearth.index.walk import Folder
 
 Deliver = Callable[["Place", Message, Reply], None]
@@ -18,16 +19,13 @@ Deliver = Callable[["Place", Message, Reply], None]
 class Place:
     """One folder: its store if this process owns it, else the way to the owner."""
 
-    def __init__(
-        self, root: str, home: Path, reader: Reader, deliver: Deliver, connect: OpenPoints | None, salt: str
-    ) -> None:
+    def __init__(self, root: str, home: Path, reader: Reader, deliver: Deliver, team: Team | None) -> None:
         self.root = root
         self._folder = Folder(Path(root))
         self._home = home
         self._reader = reader
         self._deliver = deliver
-        self._connect = connect
-        self._salt = salt
+        self._team = team
         self._opened: list[str] = []
         self._lock: int | None = None
         self._door: Door | None = None
@@ -50,8 +48,8 @@ class Place:
             self._let_go()
 
     def _own(self, distrust: bool) -> None:
-        project = open_project(self._home, self._connect, distrust=distrust)
-        self.work = FolderWork(self._folder, project, self._reader, self._salt)
+        project = open_project(self._home, self._team, distrust=distrust)
+        self.work = FolderWork(self._folder, project, self._reader, self._team.salt if self._team else "")
         self._door = Door(self._home, lambda message, reply: self._deliver(self, message, reply))
         self.work.begin([inside for path in self._opened if (inside := self.inside(path))])
 

@@ -8,7 +8,7 @@ row speaks of; they are invisible, and gone after the next opening. What cannot 
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
@@ -24,6 +24,7 @@ from hearth.index.manifest import ChunkRow, FileRow, Manifest
 from hearth.index.overview import Overview
 from hearth.index.points import EdgePoints, Points
 from hearth.index.reading import Outcome
+from hearth.index.team import Team
 
 DISK_FREE_BYTES_MIN = 400_000_000
 """The vector store maps files that it has not filled yet: a full disk would end the process."""
@@ -36,8 +37,7 @@ NAMED_KEPT_MAX = 2_000
 """File names looked up for imports: in a large project hundreds of files are called `__init__.py`."""
 SLOW_MAX = 1_000
 _SLOW = "slow"
-
-OpenPoints = Callable[[Path], Points]
+_SALT = "salt"
 
 
 @runtime_checkable
@@ -64,7 +64,7 @@ class Hit:
 class ProjectIndex:
     """Made by `open_project`. One thread at a time; the caller holds the folder's lock."""
 
-    def __init__(self, home: Path, manifest: Manifest, points: Points, *, exact: bool) -> None:
+    def __init__(self, home: Path, manifest: Manifest, points: Points, team: Team | None) -> None:
         self._home = home
         self._manifest = manifest
         self._points = points
@@ -72,9 +72,9 @@ class ProjectIndex:
         self._named: dict[str, Sequence[str]] = {}
         self.known = Remembering(self)
         """What `core.retrieval` needs to know, remembered until something changes."""
-        if exact:
+        if team is None:
             self._reconcile()
-        self.dense = Dense(home, manifest)
+        self.dense = Dense(home, manifest, team)
         self.overview = Overview(manifest)
 
     def _reconcile(self) -> None:
@@ -245,11 +245,11 @@ class ProjectIndex:
         return self._hits(found, limit, without_path)
 
 
-def open_project(home: Path, connect: OpenPoints | None = None, *, distrust: bool = False) -> ProjectIndex:
+def open_project(home: Path, team: Team | None = None, *, distrust: bool = False) -> ProjectIndex:
     """The index whose files are in `home`. What is damaged, or distrusted, is put aside for one that is empty.
 
-    `connect`: how to come by the vectors, None for those on this machine. Raises IndexFault,
-    OSError.
+    `team`: where the vectors are shared, None for those on this machine; for another repository or branch than the last
+    time all is read again. Raises IndexFault, OSError.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_room(home)
@@ -258,18 +258,21 @@ def open_project(home: Path, connect: OpenPoints | None = None, *, distrust: boo
         _put_aside(home, store)
         shutil.rmtree(home / "dense", ignore_errors=True)
     try:
-        return _opened(home, store, connect)
+        return _opened(home, store, team)
     except IndexCorrupt:
         _put_aside(home, store)
-        return _opened(home, store, connect)
+        return _opened(home, store, team)
 
 
-def _opened(home: Path, store: Path, connect: OpenPoints | None) -> ProjectIndex:
+def _opened(home: Path, store: Path, team: Team | None) -> ProjectIndex:
     store.mkdir(mode=0o700, exist_ok=True)
     manifest = Manifest(store / "manifest.sqlite")
     try:
-        points = (connect or EdgePoints)(store / "points")
-        return ProjectIndex(home, manifest, points, exact=connect is None)
+        salt = team.salt if team else ""
+        if manifest.get_meta(_SALT) not in (None, salt):
+            manifest.remove([row.path for row in manifest.files()])
+        manifest.set_meta(_SALT, salt)
+        return ProjectIndex(home, manifest, team.sparse() if team else EdgePoints(store / "points"), team)
     except BaseException:
         manifest.close()
         raise

@@ -23,10 +23,11 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
+from hearth.index.indexing import GIT_HEAD
 from hearth.index.owner import Message, Reply, home_of
 from hearth.index.place import Place
 from hearth.index.reading import Reader
-from hearth.index.team import connector
+from hearth.index.team import team_of
 from hearth.worker import Child, answer_with
 
 if sys.platform != "win32":
@@ -57,6 +58,7 @@ class Service:
         self._child = child
         self._reader = Reader(lambda: child.put({"do": "wake"}))
         self._places: dict[str, Place] = {}
+        self._opened: list[str] = []
 
     @property
     def busy(self) -> bool:
@@ -122,24 +124,30 @@ class Service:
 
     def _set_folders(self, message: Message) -> None:
         roots = [os.path.realpath(root) for root in _texts(message["folders"])[:FOLDERS_MAX]]
-        opened = _texts(message.get("open", []))[:OPEN_FILES_MAX]
+        self._opened = _texts(message.get("open", []))[:OPEN_FILES_MAX]
         for root in [root for root in self._places if root not in roots]:
             self._places.pop(root).close()
         for root in roots:
             if root not in self._places:
-                home = home_of(self._data, root)
-                connect, salt = connector(self._url, self._key, Path(root))
-                place = self._places[root] = Place(root, home, self._reader, self._deliver, connect, salt)
-                place.start(opened, bool(message.get("distrust")))
+                self._open(root, distrust=bool(message.get("distrust")))
+
+    def _open(self, root: str, *, distrust: bool = False) -> None:
+        team = team_of(self._url, self._key, Path(root))
+        place = self._places[root] = Place(root, home_of(self._data, root), self._reader, self._deliver, team)
+        place.start(self._opened, distrust)
 
     def _deliver(self, place: Place, message: Message, reply: Reply) -> None:
         """In a guest's thread: its message waits in the queue like the parent's."""
         self._child.put({"do": "guest", "place": place, "message": message, "reply": reply})
 
     def _saved(self, path: str) -> None:
-        for place in self._places.values():
+        for place in list(self._places.values()):
             if (inside := place.inside(path)) is not None:
-                place.ask({"do": "saved", "path": inside})
+                if self._url and inside == GIT_HEAD:
+                    place.close()
+                    self._open(place.root)  # on a server a branch is a place of its own
+                else:
+                    place.ask({"do": "saved", "path": inside})
                 return
 
     def _search(self, message: Message) -> Message:

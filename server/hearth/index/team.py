@@ -1,15 +1,16 @@
 """Where a team shares one index: a Qdrant server by URL. Which repository and branch a folder is, is read, not run."""
 
+import hashlib
 import re
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import urlsplit
 
+from hearth.core.embedtext import TEXT_VERSION
+from hearth.index.points import Points
 from hearth.index.walk import read_bytes
-
-if TYPE_CHECKING:
-    from hearth.index.project import OpenPoints
 
 COLLECTION = "hearth"
 CONFIG_BYTES_MAX = 256 * 1024
@@ -20,21 +21,40 @@ _ORIGIN = re.compile(r'\[remote "origin"\][^\[]*?\burl\s*=\s*(\S+)')
 _SCP = re.compile(r"^(?:[^@/]+@)?([^:/]+):(?!//)(.+)$")
 
 
-def connector(url: str, key: str, root: Path) -> "tuple[OpenPoints | None, str]":
-    """(how to come by the vectors of the folder `root`, what sets its chunks apart from those of other folders).
+@dataclass(frozen=True, slots=True)
+class Team:
+    """A folder's place on a Qdrant server. `salt` sets its chunks apart from those of other places."""
 
-    Without a URL: (None, ""), for those on this machine.
-    """
-    if not url:
-        return None, ""
-    repository, branch = identity(root)
-    # Only where a server is used: importing its client takes a second and much memory.
-    server = import_module("hearth.index.points_server")
+    url: str
+    key: str
+    repository: str
+    branch: str
 
-    def connect(_folder: Path):
-        return server.ServerPoints(url, COLLECTION, repository, branch, api_key=key)
+    @property
+    def salt(self) -> str:
+        return f"{self.repository}\0{self.branch}"
 
-    return connect, f"{repository}\0{branch}"
+    def sparse(self) -> Points:
+        """Where the vectors of words are."""
+        return _server().ServerPoints(self.url, COLLECTION, self.repository, self.branch, api_key=self.key)
+
+    def dense(self, model: str, dimensions: int) -> Points:
+        """Where the vectors of an embedding model are: a collection for each, since they cannot be compared."""
+        name = hashlib.sha256(f"{model}\0{TEXT_VERSION}\0{dimensions}".encode()).hexdigest()[:16]
+        collection = f"{COLLECTION}-{name}"
+        return _server().ServerPoints(
+            self.url, collection, self.repository, self.branch, dimensions=dimensions, api_key=self.key
+        )
+
+
+def team_of(url: str, key: str, root: Path) -> Team | None:
+    """Where the vectors of the folder `root` are shared; None without a URL, for those on this machine."""
+    return Team(url, key, *identity(root)) if url else None
+
+
+def _server() -> Any:
+    # Only where a server is used: importing its client takes most of a second and much memory.
+    return import_module("hearth.index.points_server")
 
 
 def identity(root: Path) -> tuple[str, str]:
