@@ -3,6 +3,8 @@
 HearthError                 has a message for the user and a remedy: what to do next
  |- WorkerError             a child process could not be started, died or did not answer
  |- EgressDenied            the gateway refused to contact a host
+ |- LedgerError             what leaves could not be recorded: so nothing may leave
+ |   `- LedgerDamaged       records are missing or were changed
  |- IndexFault              what is kept of the index could not be read or written; one of:
  |   |- IndexCorrupt        damaged, foreign or of another version: it is put aside and built anew
  |   |- IndexFull           the disk is full: what was written before is still there
@@ -15,6 +17,8 @@ HearthError                 has a message for the user and a remedy: what to do 
      |- NoRoom              the server cannot hold this model beside the one that it has
      |- ContextOverflow     the prompt does not fit the model's context
      |- RateLimited         429; `retry_after_s` if the server said so
+     |- OutOfCredits        402: no credits are left, or the key's own limit is reached; a local model answers
+     |- ContentRefused      the provider's moderation or a guardrail refuses the content
      |- ServerFault         5xx, or an error event inside a stream
      |- ProtocolFault       the answer is not what this server kind speaks (HTML, bad JSON, broken framing)
      |- DeadlineExceeded    connect, first byte, idle or total deadline passed
@@ -37,6 +41,14 @@ class WorkerError(HearthError):
 
 class EgressDenied(HearthError):
     """The gateway refused to contact a host."""
+
+
+class LedgerError(HearthError):
+    """What leaves could not be recorded, so nothing may leave."""
+
+
+class LedgerDamaged(LedgerError):
+    """Records of the ledger are missing or were changed. Nothing is added to it."""
 
 
 class IndexFault(HearthError):
@@ -89,6 +101,14 @@ class RateLimited(BackendError):
     def __init__(self, message: str, remedy: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(message, remedy)
         self.retry_after_s = retry_after_s
+
+
+class OutOfCredits(BackendError):
+    """HTTP 402: no credits are left, or the key's own limit is reached."""
+
+
+class ContentRefused(BackendError):
+    """The provider's moderation or a guardrail refuses the content."""
 
 
 class ServerFault(BackendError):

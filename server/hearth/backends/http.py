@@ -259,7 +259,7 @@ class Http:
         if "model" in lower and (status == 404 or "not found" in lower or "no models loaded" in lower):
             return ModelMissing(told, hints.pull)
         if status == 429:
-            return RateLimited(told, "Wait a moment.", _retry_after_s(response.headers))
+            return RateLimited(told, "Wait a moment.", retry_after_s(response.headers))
         if status == 503 and isinstance(fault_from(value), ModelLoading):
             return ModelLoading(f"{label} is still loading the model", hints.loading)
         if status >= 500 or status == 408:
@@ -344,14 +344,18 @@ async def converse(
     *,
     max_tokens: int,
     watched_stops: Sequence[str] = (),
+    fault: Callable[[object], BackendError] = fault_from,
 ) -> AsyncGenerator[Delta | Finish]:
     """One streamed generation, as backends.base wants it: Deltas, then one Finish or one BackendError.
 
-    `read` says what an event of this kind of server means. A connection that ends before the answer is over makes it
-    truncated; one that ends before any event is an error, as is a deadline.
+    `read` says what an event of this kind of server means, `fault` what an error in place of an event does. A
+    connection that ends before the answer is over makes it truncated; one that ends before any event is an error, as
+    is a deadline.
     """
     async with http.open(path, body) as answer:
-        reading = Reading(framing, answer.media_type, read, max_tokens=max_tokens, watched_stops=watched_stops)
+        reading = Reading(
+            framing, answer.media_type, read, max_tokens=max_tokens, watched_stops=watched_stops, fault=fault
+        )
         data: bytes | None = b""
         while data is not None and not reading.stopped:
             try:
@@ -440,7 +444,8 @@ def _json_or_text(data: bytes, response: httpx.Response) -> object:
         return text
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """What the header Retry-After says, in seconds or as a date; None if it says nothing."""
     raw = headers.get("retry-after", "").strip()
     if raw.isdigit() and len(raw) < 10:
         return float(raw)

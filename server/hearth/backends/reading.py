@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Literal
 
 from hearth.backends.base import Delta, Finish, Usage
-from hearth.backends.wire import Framing, StopWatcher, StreamParser, TextCleaner, Value, WholeBody
+from hearth.backends.wire import Framing, StopWatcher, StreamParser, TextCleaner, Value, WholeBody, fault_from
 from hearth.errors import BackendError, LimitExceeded
 
 TOKEN_SLACK = 16
@@ -51,9 +51,10 @@ class Reading:
         *,
         max_tokens: int,
         watched_stops: Sequence[str] = (),
+        fault: Callable[[object], BackendError] = fault_from,
     ) -> None:
         whole = framing == "sse" and media_type == "application/json"
-        self._parser = WholeBody() if whole else StreamParser(framing)
+        self._parser = WholeBody(fault=fault) if whole else StreamParser(framing, fault=fault)
         self._read = read
         self._max_tokens = max_tokens
         self._cleaner = TextCleaner()

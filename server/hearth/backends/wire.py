@@ -7,7 +7,7 @@ backends only read whole JSON objects. Nothing here knows HTTP.
 
 import codecs
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, cast
 
 from hearth.errors import (
@@ -37,7 +37,7 @@ class StreamParser:
 
     Raises while iterated, after the events before the fault: ProtocolFault for broken framing, ServerFault (or a more
     exact BackendError) where the stream itself reports an error, LimitExceeded for the named caps.
-    `done` is True once the stream said `[DONE]`; what follows is ignored.
+    `done` is True once the stream said `[DONE]`; what follows is ignored. `fault` reads what an error says.
     """
 
     def __init__(
@@ -47,8 +47,10 @@ class StreamParser:
         line_bytes_max: int = LINE_BYTES_MAX,
         event_bytes_max: int = EVENT_BYTES_MAX,
         stream_bytes_max: int = STREAM_BYTES_MAX,
+        fault: Callable[[object], BackendError] | None = None,
     ) -> None:
         self.done = False
+        self._fault = fault or fault_from
         self._sse = framing == "sse"
         self._line_bytes_max = line_bytes_max
         self._event_bytes_max = event_bytes_max
@@ -115,7 +117,7 @@ class StreamParser:
             raise ProtocolFault("the answer is not valid UTF-8") from error
         if not self._sse:
             if line.strip():
-                yield decode(line)
+                yield decode(line, self._fault)
         elif not line:
             yield from self._dispatch()
         else:
@@ -132,10 +134,10 @@ class StreamParser:
         elif name == "event":
             self._event = value
         elif name == "error":
-            raise fault_from(_json_or_text(value))
+            raise self._fault(_json_or_text(value))
         elif line.lstrip().startswith(("{", "<")):
             # Not a field of the format at all: the server answers with a bare JSON error or a web page.
-            decode(line)
+            decode(line, self._fault)
             raise ProtocolFault("the answer is not a stream of events")
 
     def _dispatch(self) -> Iterator[Value]:
@@ -148,16 +150,19 @@ class StreamParser:
         if text.strip() == "[DONE]":
             self.done = True
         elif event == "error":
-            raise fault_from(_json_or_text(text))
+            raise self._fault(_json_or_text(text))
         else:
-            yield decode(text)
+            yield decode(text, self._fault)
 
 
 class WholeBody:
     """The same interface for a server that answers with one JSON object although a stream was asked for."""
 
-    def __init__(self, *, bytes_max: int = LINE_BYTES_MAX) -> None:
+    def __init__(
+        self, *, bytes_max: int = LINE_BYTES_MAX, fault: Callable[[object], BackendError] | None = None
+    ) -> None:
         self.done = False
+        self._fault = fault or fault_from
         self._bytes_max = bytes_max
         self._body = bytearray()
 
@@ -175,7 +180,7 @@ class WholeBody:
         except UnicodeDecodeError as error:
             raise ProtocolFault("the answer is not valid UTF-8") from error
         if text.strip():
-            yield decode(text)
+            yield decode(text, self._fault)
 
 
 class StopWatcher:
@@ -235,8 +240,8 @@ def clean(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "")
 
 
-def decode(text: str) -> Value:
-    """One JSON object. ProtocolFault if it is none; the error it reports, if it reports one."""
+def decode(text: str, fault: Callable[[object], BackendError] | None = None) -> Value:
+    """One JSON object. ProtocolFault if it is none; the error it reports, read by `fault`, if it reports one."""
     try:
         value: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -246,7 +251,7 @@ def decode(text: str) -> Value:
         raise ProtocolFault("the answer contains JSON that is not an object where an event should be")
     event = cast(Value, value)
     if event.get("error"):
-        raise fault_from(event)
+        raise (fault or fault_from)(event)
     return event
 
 
