@@ -19,11 +19,12 @@ FUNCTION_LINES_MAX = 70
 CLIENT_LINES_MAX = 400
 
 # Each part may import its own level and every level before it.
+LEDGER = ("ledger", "ledger_files", "ledger_reading", "ledger_report")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("core",),
     ("settings",),
-    ("backends", "store", "store_disk", "anchors", "index", "ledger", "courier", "worker"),
+    ("backends", "store", "store_disk", "anchors", "index", "courier", "worker", *LEDGER),
     ("gateway",),
     ("gather", "copies", "project", "flight", "pilot", "idle", "embed", "complete", "why", "chat", "agent"),
     ("engine",),
@@ -34,13 +35,13 @@ LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 
 # What core may import beside itself: nothing here reads a clock, a file, a socket or a random number.
 PURE_MODULES = {
-    "abc", "array", "bisect", "collections", "dataclasses", "difflib", "enum", "functools", "hashlib", "heapq",
-    "itertools", "json", "keyword", "math", "operator", "re", "string", "textwrap", "types", "typing", "unicodedata",
-    "zlib", "tree_sitter",
+    "abc", "array", "base64", "binascii", "bisect", "collections", "dataclasses", "decimal", "difflib", "enum",
+    "functools", "hashlib", "heapq", "itertools", "json", "keyword", "math", "operator", "re", "string", "textwrap",
+    "types", "typing", "unicodedata", "zlib", "tree_sitter",
 }  # fmt: skip
 PURE_NAMES = {
     "pathlib": {"PurePath", "PurePosixPath", "PureWindowsPath"},
-    "importlib": {"import_module"},  # for grammars, which are loaded one by one, at the first use
+    "importlib": {"import_module"},  # for grammars, loaded one by one at the first use, and for re2, if it is there
 }
 PURE_FOR = {"hearth/core/repomap.py": {"numpy"}}
 """What only one module of core may import: it costs a tenth of a second."""

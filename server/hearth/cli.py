@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from hearth import __version__
+from hearth import __version__, ledger_report
 from hearth.core.grammars import language_of
 from hearth.core.text import Position, Snapshot
 from hearth.engine import Notice, Outcome, open_engine
@@ -66,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--limit", type=int, default=10)
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_search)
+
+    command = commands.add_parser("ledger", help="what left this machine, byte for byte, and what it cost")
+    command.add_argument("action", nargs="?", choices=ledger_report.ACTIONS, default="list")
+    command.add_argument("number", type=int, nargs="?", metavar="N", help="of the request to show")
+    command.add_argument("--file", type=Path, help="only what left of this file or folder")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=_ledger)
 
     command = commands.add_parser("doctor", help="what was found, what is wrong, and what to do about it")
     command.add_argument("--json", action="store_true")
@@ -185,6 +192,11 @@ async def _indexed(folder: Path, query: str | None, limit: int) -> tuple[dict[st
 def _progress(status: dict[str, Any]) -> None:
     if sys.stderr.isatty() and status.get("total"):
         print(f"\rhearth: {status['seen']} of {status['total']} files", end="", file=sys.stderr, flush=True)
+
+
+def _ledger(options: argparse.Namespace) -> int:
+    folder = data_dir() / "ledger"
+    return ledger_report.command(folder, options.action, options.number, options.file, options.json, print, _note)
 
 
 def _doctor(options: argparse.Namespace) -> int:
