@@ -12,6 +12,7 @@ import json
 import random
 import shutil
 import statistics
+import string
 import subprocess
 import sys
 import tarfile
@@ -28,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from copying import fetch
 
 from hearth.index.client import IndexClient
-from hearth.index.walk import text_lines
+from hearth.index.walk import Folder, text_lines
 from lsp import finish, initialize_with, reply_to, send, spawn, surroundings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,13 +150,13 @@ async def cold(folder: Path, data: Path, name: str) -> list[Row]:
 async def saves(folder: Path, data: Path) -> list[Row]:
     """From a file's being written to its being found, for files of all sizes drawn by a seed."""
     rng = random.Random(SEED)
-    usual = [p for p in files_in(folder, "*.py") if 500 < p.stat().st_size < 200_000]
-    pool = [p for p in usual if text_lines(p.read_bytes())]
+    walked = sorted(folder / path for path in Folder(folder).walk() if path and path.endswith(".py"))
+    pool = [p for p in walked if 500 < p.stat().st_size < 200_000 and text_lines(p.read_bytes())]
     took: list[float] = []
     async with serving(data, folder) as client:
         await finished(client)
-        for number, path in enumerate(rng.sample(pool, SAVES)):
-            word = f"zq{number}xv{rng.randrange(10**6)}"
+        for path in rng.sample(pool, SAVES):
+            word = "".join(rng.choices(string.ascii_lowercase, k=14))  # nothing is like it
             lines = path.read_text("utf-8").split("\n")
             lines.insert(rng.randrange(len(lines)), f"{word} = 1")
             path.write_text("\n".join(lines), "utf-8")
