@@ -140,7 +140,8 @@ class Courier:
             while True:
                 said = await self._next(stream, ends_at)
                 if "sending" in said:
-                    await self._permit(stream, table(said["sending"]), on_request)
+                    within_s = min(deadlines.connect_s, ends_at - asyncio.get_running_loop().time())
+                    await _permit(stream, table(said["sending"]), on_request, within_s)
                 elif "received" in said:
                     await on_response(received_from_json(table(said["received"])))
                 elif "fault" in said:
@@ -161,12 +162,6 @@ class Courier:
             raise DeadlineExceeded(told, "Choose a faster model.") from None
         stream.over = any(last in said for last in ("done", "value", "fault"))
         return said
-
-    async def _permit(self, stream: _Stream, raw: Value, on_request: OnRequest) -> None:
-        """Let the ledger have the request; only then it may be sent."""
-        sent = Sent(raw["method"], raw["url"], string(raw["body"]).encode("utf-8"), raw["attempt"])
-        await on_request(sent)
-        _say(stream, {"do": "go"})
 
     async def _let_go(self, stream: _Stream, on_response: OnResponse) -> None:
         """Break the request off if it still runs, and hear how its last attempt went."""
@@ -241,6 +236,18 @@ class Courier:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+async def _permit(stream: _Stream, raw: Value, on_request: OnRequest, within_s: float) -> None:
+    """Let the ledger have the request; only then it may be sent."""
+    sent = Sent(raw["method"], raw["url"], string(raw["body"]).encode("utf-8"), raw["attempt"])
+    try:
+        async with asyncio.timeout(within_s):
+            await on_request(sent)
+    except TimeoutError:
+        told = f"the request could not be recorded within {within_s:.1f} s, so it was not sent"
+        raise DeadlineExceeded(told, "Look whether the disk is busy; the local model answers meanwhile.") from None
+    _say(stream, {"do": "go"})
 
 
 def _say(stream: _Stream, message: Message) -> None:

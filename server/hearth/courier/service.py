@@ -19,7 +19,7 @@ The key comes over this pipe with each request and is kept nowhere else: not in 
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -47,6 +47,7 @@ CLEAN_UP_S = 0.5
 STOPPED = "the request was stopped"
 
 Message = dict[str, Any]
+Work = Callable[[int, Message], Awaitable[Message]]
 
 
 @dataclass(slots=True)
@@ -97,9 +98,9 @@ class Service:
                 self._warming.add(task)
                 task.add_done_callback(self._warming.discard)
             case "ask":
-                self._begin(stream, self._ask(stream, message))
+                self._begin(stream, self._ask, message)
             case "fetch":
-                self._begin(stream, self._fetch(stream, message))
+                self._begin(stream, self._fetch, message)
             case "cancel":
                 if stream in self._tasks:
                     self._tasks[stream].cancel()
@@ -110,25 +111,37 @@ class Service:
             case _:
                 pass
 
-    def _begin(self, stream: int, work: Awaitable[Message]) -> None:
-        task = asyncio.create_task(self._finish(stream, work), name=f"stream {stream}")
+    def _begin(self, stream: int, work: Work, message: Message) -> None:
+        if len(self._tasks) >= STREAMS_MAX:
+            full = ServerFault(f"more than {STREAMS_MAX} requests to the cloud at once", "Wait until one has ended.")
+            self._child.send({"stream": stream, "fault": error_to_json(full)})
+            return
+        begun: list[bool] = []
+        task = asyncio.create_task(self._finish(stream, work, message, begun), name=f"stream {stream}")
         self._tasks[stream] = task
-        task.add_done_callback(lambda _: self._tasks.pop(stream, None))
 
-    async def _finish(self, stream: int, work: Awaitable[Message]) -> None:
-        """Do the work and send its one last message."""
+        def ended(_: asyncio.Task[None]) -> None:
+            self._tasks.pop(stream, None)
+            if not begun:
+                self._child.send({"stream": stream, "fault": error_to_json(ServerFault(STOPPED))})
+
+        task.add_done_callback(ended)
+
+    async def _finish(self, stream: int, work: Work, message: Message, begun: list[bool]) -> None:
+        """Do the work and send its one last message. `begun` tells that this will be done, even if it is cancelled."""
+        begun.append(True)
         last: Message = {"fault": error_to_json(ServerFault(STOPPED))}
         try:
-            if len(self._tasks) > STREAMS_MAX:
-                raise ServerFault(f"more than {STREAMS_MAX} requests to the cloud at once", "Wait for one to end.")
-            last = await work
+            last = await work(stream, message)
         except HearthError as error:
             last = {"fault": error_to_json(error)}
         except (KeyError, TypeError, ValueError) as error:
-            last = {"fault": error_to_json(ProtocolFault(f"the request cannot be sent: {error}", "Report this."))}
+            # Its words may hold a part of the prompt.
+            kind = type(error).__name__
+            last = {
+                "fault": error_to_json(ProtocolFault(f"the request cannot be sent ({kind})", "Please report this."))
+            }
         finally:
-            if asyncio.iscoroutine(work):
-                work.close()
             self._child.send({"stream": stream, **last})
 
     async def _warm(self, number: object) -> None:
