@@ -193,10 +193,17 @@ CASES = (
     ),
     Case(
         "the user wants this local model",
-        ["big", "small"],
+        ["big", "small", ""],
         "big on a host of yours is ready and the task fits it",
         {},
-        planned(choice=Choice("local", "big")),
+        planned(health=Health((SMALL, BIG, Local("x", "", 8_192))), choice=Choice("local", "big")),
+    ),
+    Case(
+        "a server that does not name its model keeps its place",
+        ["small", ""],
+        "small on this machine is ready and the task fits it",
+        {},
+        planned(health=Health((SMALL, Local("x", "", 8_192)))),
     ),
     Case(
         "the user wants the cloud",

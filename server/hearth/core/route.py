@@ -130,7 +130,8 @@ def plan(
     """The attempts in order. `verdicts` on the prompt's origins: a place without one is closed. `now`: epoch time."""
     if task.answered:
         return Plan((), (), f"{task.answered} answers this without a model")
-    quick, slow, passed = _local(task, verdicts, sorted(health.locals, key=lambda one: one.model != choice.model))
+    servers = sorted(health.locals, key=lambda one: bool(choice.model) and one.model != choice.model)
+    quick, slow, passed = _local(task, verdicts, servers)
     here = [*quick, *slow]
     why, closed = _why_cloud(task, quick, slow, passed, choice), _why_not_cloud(task, verdicts, health, choice, now)
     if not why:
