@@ -278,15 +278,14 @@ class Passage(httpx.AsyncBaseTransport):
 
 
 class _Clean(httpx.AsyncByteStream):
+    """The clean events as a body. Closing it ends nothing: when the answer is over is not the library's to say."""
+
     def __init__(self, events: AsyncGenerator[bytes]) -> None:
         self._events = events
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for data in self._events:
             yield data
-
-    async def aclose(self) -> None:
-        await self._events.aclose()
 
 
 def _frame(value: Value) -> bytes:
