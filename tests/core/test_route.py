@@ -16,6 +16,7 @@ from hearth.core.route import (
     CLOUD,
     CLOUD_ATTEMPTS_MAX,
     PASSED_MAX,
+    SAID_MAX,
     Attempt,
     Choice,
     Health,
@@ -340,6 +341,14 @@ def test_what_an_attempt_carries() -> None:
     assert local.reason == "big answers if the cloud does not"
 
 
+def test_money_is_forecast_by_the_most_and_room_by_what_is_likely() -> None:
+    task = replace(ASKED, prompt_tokens_max=50_000)
+    assert order(planned(task)) == ["small", "big"]
+    assert planned(task, choice=Choice("cloud", "maker/paid")).attempts[0].forecast == Decimal("0.0505")
+    poor = planned(task, money=Budget(Decimal("0.05")), choice=Choice("cloud", "maker/paid"))
+    assert why_not(poor, "maker/paid") == "it may cost $0.0505, and of today's $0.05 there is $0.05 left"
+
+
 def test_what_nobody_waits_for_leaves_the_quota_to_others() -> None:
     quota = Quota()
     for _ in range(MINUTE_MAX - 2):
@@ -364,6 +373,7 @@ def test_the_best_free_models() -> None:
 def test_there_is_no_end_to_nothing() -> None:
     many = Choice("cloud", models=tuple(f"who/knows{number}" for number in range(1_000)))
     assert len(planned(choice=many).passed) == PASSED_MAX
+    assert planned(choice=many, health=Health()).reason.count("who/knows") == SAID_MAX
     lots = catalogue_of([entry(f"maker/m{number}:free") for number in range(50)])
     assert len([a for a in planned(WIDE, models=lots).attempts if a.place == "cloud"]) == CLOUD_ATTEMPTS_MAX
 
@@ -390,6 +400,7 @@ TASKS = st.builds(
     st.sampled_from(["complete", "explain", "ask", "task"]),
     st.integers(0, 100_000),
     st.integers(0, 10_000),
+    st.integers(0, 200_000),
     st.integers(1, 5),
     st.sampled_from([frozenset(), frozenset({"tools"})]),
     st.sampled_from(["", "", "", "the index"]),
@@ -438,7 +449,8 @@ def checked(attempt: Attempt, task: Task, verdicts: dict[str, Decision], health:
     assert task.prompt_tokens + attempt.output_tokens <= model.context_tokens
     assert task.needs <= model.parameters
     assert model.prompt is not None
-    assert attempt.forecast == model.prompt * (task.prompt_tokens + attempt.output_tokens)
+    tokens = max(task.prompt_tokens, task.prompt_tokens_max) + attempt.output_tokens
+    assert attempt.forecast == model.prompt * tokens
     assert attempt.forecast <= money.cap
     assert attempt.model not in health.cloud.models
 

@@ -31,6 +31,7 @@ What the editor shows in a document of its own is not asked about; what is made 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 from hearth.core.deny import is_secret
@@ -51,6 +52,9 @@ CLASSES: tuple[Class, ...] = get_args(Class)
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 FILES_MAX = 5_000
 """A text made from more sources than this is denied: nobody could be shown what it is."""
+
+PATHS_KEPT_MAX = 4_096
+"""Judging a name takes some 50 us, and a prompt's names are the same from key to key."""
 
 # For each class the three places; each with a letter for each purpose, as in the docstring.
 _TABLE: dict[Class, dict[Destination, str]] = {
@@ -178,14 +182,10 @@ def _classes(origin: Origin, rules: Rules) -> Iterator[tuple[Class, str]]:
         }
         yield plain.get(origin.kind, ("unknown", "does not say what it was made from"))
         return
-    if _is_odd(folder, path):
-        yield "odd", "does not stay inside its folder"
+    by_name = _by_name(folder, path, rules.never)
+    yield from by_name
+    if any(kind == "odd" for kind, _ in by_name):
         return
-    # With the folder, for one that itself lies in a folder of secrets.
-    if is_secret(f"{folder}/{path}"):
-        yield "secret", "is a file of secrets by its name"
-    if glob := fitting(rules.never, folder, path):
-        yield "never", f"is excluded by {glob!r} of privacy.never"
     opened = rules.opened(folder, path)
     if not folder:
         yield ("loose", "is open, but not in the workspace") if opened else ("outside", "is not in the workspace")
@@ -193,6 +193,20 @@ def _classes(origin: Origin, rules: Rules) -> Iterator[tuple[Class, str]]:
         yield ("shown", f"is open, though excluded by {rule}") if opened else ("ignored", f"is excluded by {rule}")
     else:
         yield "file", "is a file of the workspace"
+
+
+@lru_cache(maxsize=PATHS_KEPT_MAX)
+def _by_name(folder: str, path: str, never: tuple[str, ...]) -> tuple[tuple[Class, str], ...]:
+    """The classes that a path's name alone makes it one of."""
+    if _is_odd(folder, path):
+        return (("odd", "does not stay inside its folder"),)
+    found: list[tuple[Class, str]] = []
+    # With the folder, for one that itself lies in a folder of secrets.
+    if is_secret(f"{folder}/{path}"):
+        found.append(("secret", "is a file of secrets by its name"))
+    if (glob := fitting(never, folder, path)) is not None:
+        found.append(("never", f"is excluded by {glob!r} of privacy.never"))
+    return tuple(found)
 
 
 def _is_odd(folder: str, path: str) -> bool:

@@ -34,6 +34,7 @@ LOCAL_S_MAX = 120.0
 """A local model that would take longer for its whole answer stands behind the cloud."""
 CLOUD_ATTEMPTS_MAX = 4
 PASSED_MAX = 40
+SAID_MAX = 5
 CLOUD = "the cloud"
 CODERS = ("devstral", "qwen3-coder", "coder", "codestral", "mimo", "minimax", "deepseek", "code")
 """Parts of the names of models that are made for code, best first."""
@@ -41,13 +42,14 @@ CODERS = ("devstral", "qwen3-coder", "coder", "codestral", "mimo", "minimax", "d
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`prompt_tokens`: the most it can be, since money is forecast by it. `files`: how many it will touch. `needs`:
-    parameters that the model must support, such as "tools". `answered`: what answers it without a model, "" for
-    nothing. `urgent`: the user waits for it."""
+    """`prompt_tokens`: about how many it has; `prompt_tokens_max`: the most it can be, by which money is forecast.
+    `files`: how many it will touch. `needs`: parameters that the model must support, such as "tools". `answered`: what
+    answers it without a model, "" for nothing. `urgent`: the user waits for it."""
 
     kind: Work
     prompt_tokens: int
     output_tokens: int
+    prompt_tokens_max: int = 0
     files: int = 1
     needs: frozenset[str] = frozenset()
     answered: str = ""
@@ -150,7 +152,7 @@ def plan(
 
 def _summary(attempts: Sequence[Attempt], passed: Sequence[Passed], why: str) -> str:
     if not attempts:
-        return "; ".join(f"{one.name}: {one.reason}" for one in passed) or "there is no model"
+        return "; ".join(f"{one.name}: {one.reason}" for one in passed[:SAID_MAX]) or "there is no model"
     first = attempts[0]
     if first.place != "cloud" and why:
         cloud = next((one for one in passed if one.name == CLOUD), None) or passed[-1]
@@ -267,7 +269,8 @@ def _attempt(asked: _Asked, model: str) -> Attempt | Passed:
     if entry is None:
         return Passed(model, "it is not in the catalogue, so its price is not known")
     output = min(asked.task.output_tokens, entry.output_tokens_max or asked.task.output_tokens)
-    forecast = catalogue.forecast(entry, asked.task.prompt_tokens, output)
+    most = max(asked.task.prompt_tokens, asked.task.prompt_tokens_max)
+    forecast = catalogue.forecast(entry, most, output)
     for test in (_unfit, _unable, _resting):
         if reason := test(asked, entry, output):
             return Passed(model, reason)
