@@ -18,6 +18,7 @@ from backends.fake import Answer, Fake
 from backends.test_faults import stream, whole
 from courier.rig import FREE, HANG_S, KEY, PAID, PATIENT, SHORT, WIRE, Told, an_ask, carry
 from hearth.backends.base import Delta
+from hearth.courier import client
 from hearth.courier.client import Courier
 from hearth.courier.records import Ask, Outcome
 from hearth.errors import (
@@ -283,6 +284,18 @@ async def test_it_is_there_only_while_it_is_needed(router):
     assert courier.pid is None
     with pytest.raises(ServerFault):
         await courier.warm()
+
+
+async def test_without_litellm_it_says_how_to_get_it(router, monkeypatch):
+    argv = client.python_argv("hearth.courier.service")
+    without = "import sys, runpy; sys.modules['litellm'] = None; runpy.run_module(sys.argv[1], run_name='__main__')"
+    monkeypatch.setattr(client, "python_argv", lambda module: [*argv[:2], "-c", without, module])
+    courier = client.Courier(deadlines=PATIENT)
+    told = await carry(courier, an_ask(router.url))
+    assert isinstance(told.end, ServerFault)
+    assert "hearth[cloud]" in told.end.remedy
+    assert (await courier.fetch(router.url, router.base_url, "/models", "", *sinks()))["data"], "this needs none"
+    await courier.aclose()
 
 
 WATCH = """

@@ -77,11 +77,14 @@ class Courier:
         try:
             worker = await self._started()
             if not self._warm:
-                await worker.request({"do": "warm"}, START_S)
+                answer = await worker.request({"do": "warm"}, START_S)
+                if "fault" in answer:
+                    raise error_from_json(table(answer["fault"]))
                 self._warm = True
         except WorkerError as error:
             raise ServerFault(error.message, "Run `hearth doctor`; the local model answers meanwhile.") from error
-        self._rest()
+        finally:
+            self._rest()
 
     async def generate(
         self,

@@ -45,6 +45,7 @@ POOLS_MAX = 4
 DEADLINE_GRACE_S = 0.1
 CLEAN_UP_S = 0.5
 STOPPED = "the request was stopped"
+INSTALL = 'Install it as Hearth locks it: `uv sync --extra cloud`, or `pip install "hearth[cloud]"`.'
 
 Message = dict[str, Any]
 Work = Callable[[int, Message], Awaitable[Message]]
@@ -147,20 +148,27 @@ class Service:
     async def _warm(self, number: object) -> None:
         try:
             await self._loaded()
-        except ImportError as error:
-            self._child.send({"id": number, "error": f"LiteLLM is not installed: {error}"})
+        except ServerFault as error:
+            self._child.send({"id": number, "fault": error_to_json(error)})
         else:
             self._child.send({"id": number})
 
     async def _loaded(self) -> Any:
+        """The library, loaded by the first who asks. Raises ServerFault."""
         async with self._loading:
             if self._library is None:
-                loaded = await asyncio.to_thread(library.load)
-                rehearsal = asyncio.create_task(library.rehearse(loaded))
+                loading = asyncio.create_task(asyncio.to_thread(library.load))
+                await asyncio.wait({loading})
+                problem = loading.exception()
+                if isinstance(problem, ImportError):
+                    raise ServerFault("LiteLLM, which the cloud needs, is not installed", INSTALL)
+                if problem is not None:
+                    raise ServerFault(f"LiteLLM does not start ({type(problem).__name__})", INSTALL)
+                rehearsal = asyncio.create_task(library.rehearse(loading.result()))
                 # If it fails, so will the first request, and say why.
                 await asyncio.wait({rehearsal})
                 _ = rehearsal.exception()
-                self._library = loaded
+                self._library = loading.result()
         return self._library
 
     @asynccontextmanager
