@@ -18,6 +18,7 @@ from hearth.core.quota import (
     MINUTE_S,
     KeyStatus,
     Quota,
+    counted,
     left_today,
     limited,
     observed,
@@ -119,6 +120,17 @@ def test_the_other_sides_refusal_is_kept_to() -> None:
     assert refusal(absurd, NOON + DAY_S + 3) is None
 
 
+def test_several_processes_share_what_is_written_down() -> None:
+    times = [NOON + number for number in range(12)]
+    quota = counted(Quota(), times, NOON + 20)
+    assert (len(quota.recent), left_today(quota, NOON + 20)) == (12, DAY_MAX - 12)
+    assert taken(quota, 30, NOON + 20)[1] == MINUTE_MAX - 12
+    mine, _ = taken(Quota(), 5, NOON + 19.9)
+    assert left_today(counted(mine, times[:3], NOON + 20), NOON + 20) == DAY_MAX - 5  # not written down yet
+    assert len(counted(mine, [NOON - 4_000.0] * 30, NOON + 20).recent) == 5
+    assert counted(Quota(), [NOON - 2 * DAY_S] * 80, NOON) == Quota()
+
+
 def test_it_is_kept_over_a_restart() -> None:
     quota = limited(taken(Quota(), 7, MIDNIGHT - 1)[0], NOON, daily=False)
     assert restored(json.loads(json.dumps(record(quota)))) == quota
@@ -137,7 +149,9 @@ def test_a_damaged_record_is_passed_over(raw: object) -> None:
 STEPS = st.lists(
     st.tuples(
         st.sampled_from([0.0, 0.0, 0.1, 1.0, 7.0, 61.0, 3_000.0, DAY_S / 3]),
-        st.sampled_from(["take", "take", "take", "spare", "burst", "restart", "paid", "free", "status", "429"]),
+        st.sampled_from(
+            ["take", "take", "take", "spare", "burst", "restart", "ledger", "paid", "free", "status", "429"]
+        ),
     ),
     max_size=60,
 )
@@ -166,6 +180,8 @@ def test_the_quota_is_never_exceeded(steps: list[tuple[float, str]], now: float)
             quota = restored(json.loads(json.dumps(record(quota))))
         elif what in ("paid", "free"):
             quota = observed(quota, KeyStatus(free_tier=what == "free"), now)
+        elif what == "ledger":
+            quota = counted(Quota(quota.day_max, blocked_until=quota.blocked_until), sent, now)
         elif what == "status":
             quota = observed(quota, KeyStatus(day_used=40), now)
         else:

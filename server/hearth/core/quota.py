@@ -5,6 +5,8 @@ seconds since the epoch and arguments. The other side's clock may differ by CLOC
 for both days. Turning our own clock back opens nothing, and locks nothing for longer than the quota itself would.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,6 +94,16 @@ def observed(quota: Quota, status: KeyStatus, now: float) -> Quota:
         used[day] = max(used.get(day, 0), min(status.day_used, LIMIT_MAX))
         quota = replace(quota, days=tuple(sorted(used.items())))
     return quota
+
+
+def counted(quota: Quota, times: Iterable[float], now: float) -> Quota:
+    """With the requests that are written down, at these times, by whichever process: for a quota that several share."""
+    noted = sorted(times)[-LIMIT_MAX:]
+    days = Counter(day for time in noted for day in _days_at(time)) | Counter(dict(quota.days))
+    # Our own permits are among them, a little earlier: so one list or the other, not both.
+    quota = _aged(replace(quota, days=tuple(sorted(days.items()))), now)
+    recent = _aged(replace(quota, recent=tuple(noted)), now).recent
+    return replace(quota, recent=max(recent, quota.recent, key=len))
 
 
 def limited(quota: Quota, now: float, *, daily: bool, until: float | None = None) -> Quota:
