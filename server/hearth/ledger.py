@@ -42,7 +42,7 @@ from hearth.errors import LedgerDamaged, LedgerError
 from hearth.ledger_files import BODY_BYTES_MAX, LOG_BYTES_MAX, LedgerFolder, read_at, sync_data, write_all
 
 LOG = logging.getLogger(__name__)
-WITHIN_S = 20.0
+WITHIN_S = 8.0
 """How long a caller waits for the disk; then nothing leaves."""
 CLOSE_S = 5.0
 WAITING_MAX = 1_000
@@ -146,6 +146,7 @@ class LedgerLog:
                 raise LedgerDamaged("The ledger's head is gone.")
             # Nothing was ever acknowledged: the first append ended between log and head.
             head = Head()
+            self._folder.sync()
             self._folder.write_head(head)
         if size < head.end:
             raise LedgerDamaged(f"The ledger's last records are missing: it ended with record {head.seq}.")
@@ -190,11 +191,16 @@ class LedgerLog:
             sync_data(log)
             self._folder.write_head(new)
         except OSError:
-            # Not acknowledged, so it should not be there. If this fails, too, the next append cuts it or takes it in.
-            with contextlib.suppress(OSError):
-                os.ftruncate(log, head.end)
+            self._take_back(log, head)
             raise
         return new
+
+    def _take_back(self, log: int, head: Head) -> None:
+        """What is not acknowledged should not be there; if this fails, too, the next append takes it in or cuts it."""
+        with contextlib.suppress(OSError, LedgerDamaged):
+            # The head may have been replaced before the error: then log and head agree, and it stays.
+            if self._folder.read_head() == head:
+                os.ftruncate(log, head.end)
 
 
 class AnyIntent(set[int]):

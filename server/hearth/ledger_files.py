@@ -30,7 +30,7 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 LOG_BYTES_MAX = 4 * 1024 * 1024 * 1024
 HEAD_BYTES_MAX = 1_000
 READ_BYTES = 1024 * 1024
-LOCK_WAIT_S = 10.0
+LOCK_WAIT_S = 5.0
 LOCK_AGAIN_S = 0.002
 REPLACE_ATTEMPTS = 20
 REPLACE_AGAIN_S = 0.01
@@ -55,7 +55,11 @@ class LedgerFolder:
             if not folder.is_dir():
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 folder.chmod(0o700)
-                sync_folder(folder.parent)
+
+    def sync(self) -> None:
+        """The folders and the log have their names on the disk on return."""
+        sync_folder(self.path)
+        sync_folder(self.path.parent)
 
     @contextlib.contextmanager
     def locked(self) -> Generator[None]:
@@ -84,9 +88,7 @@ class LedgerFolder:
 
     def new_log(self) -> int:
         """A new, empty log."""
-        handle = os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
-        sync_folder(self.path)
-        return handle
+        return os.open(self.log, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
 
     def read_head(self) -> Head | None:
         """What the head file says; None if there is none. Raises LedgerDamaged."""
