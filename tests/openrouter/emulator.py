@@ -24,6 +24,7 @@ BASE = "/api/v1"
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 COMMENT = b": OPENROUTER PROCESSING\n\n"
 PIECE_CHARS = 12
+RANDOM_FREE = "openrouter/free"
 
 
 @dataclass
@@ -249,6 +250,11 @@ class Emulator(Fake):
         wishes += [m for m in body.get("models", []) if m not in wishes]
         rules = body.get("provider") or {}
         known = {m.id: m for m in self._live()}
+        if wishes == [RANDOM_FREE]:
+            # Any free model that can do what is asked for: here the first of them.
+            free = [m.id for m in self._live() if m.free and m.id != RANDOM_FREE]
+            able = {**rules, "require_parameters": True}
+            return self._choose({**body, "model": None, "models": free, "provider": able})
         last = Refused(404, "No endpoints found", availability={"code": "no_endpoints", "retryable": False})
         for wish in wishes:
             model = known.get(wish)

@@ -177,6 +177,14 @@ async def test_fallback_models_and_provider_order(client):
     assert (answer["model"], answer["provider"]) == (FREE, "Novita")
 
 
+async def test_the_random_free_model_can_do_what_is_asked(router, client):
+    router.models = tuple(m for m in router.models if m.id != FREE)
+    plain = (await post(client, ask("openrouter/free"))).json()
+    assert plain["model"] == "mistralai/devstral-2-2512:free"
+    refused = await post(client, ask("openrouter/free", provider={"data_collection": "deny"}, tools=[{}]))
+    assert refused.status_code == 404
+
+
 async def test_twenty_free_requests_a_minute(router, client):
     now = NOON
     router.clock = lambda: now
