@@ -80,7 +80,9 @@ def read(job: Job) -> Outcome:
     facts = analysed(language, "\n".join(lines))
     uids = _uids(job, facts.chunks)
     points = [
-        Point(uid, document_vector(chunk.text, job.path, chunk.symbol, names), content_of(chunk.text))
+        Point(
+            uid, document_vector(chunk.text, job.path, chunk.symbol, names), content_of(chunk.text) if job.salt else 0
+        )
         for uid, chunk, names in zip(uids, facts.chunks, names_in(facts.chunks, facts.symbols), strict=True)
         if uid not in job.uids
     ]

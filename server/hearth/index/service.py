@@ -65,6 +65,11 @@ class Service:
         """Whether `step` would do something now."""
         return self._reader.has_outcomes or any(p.work is not None and p.work.busy for p in self._places.values())
 
+    @property
+    def settled(self) -> bool:
+        """Whether everything that this process keeps is up to date, as far as it knows."""
+        return all(place.work is None or place.work.settled for place in self._places.values())
+
     def step(self) -> None:
         """A slice of the background work."""
         self._reader.take()
@@ -207,6 +212,7 @@ def main(arguments: list[str]) -> None:
     child.send({"ready": True})
     service = Service(Path(data), url, os.environ.get(key_variable, "") if key_variable else "", child)
     reported: Any = None
+    settled = False
     next_look = next_report = 0.0
     try:
         while True:
@@ -219,8 +225,9 @@ def main(arguments: list[str]) -> None:
             if now >= next_look:
                 next_look = now + LOOK_EVERY_S
                 service.look()
-            if now >= next_report:
+            if now >= next_report or (service.settled and not settled):
                 next_report = now + PROGRESS_EVERY_S
+                settled = service.settled
                 if (status := service.status()) != reported:
                     reported = status
                     child.send({"progress": status})
