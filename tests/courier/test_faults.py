@@ -273,6 +273,12 @@ async def test_a_body_too_large_is_not_sent(courier):
         assert (told.sent, fake.seen.requests) == ([], [])
 
 
+async def test_an_answer_letter_by_letter(courier):
+    letters = "abcdefghijklmnopqrstuvwxyzabcdef"
+    told, _ = await play(courier, stream(WIRE, whole(WIRE, *letters)))
+    assert (told.text, told.reason) == (letters, DONE), "32 letters, 8 tokens"
+
+
 async def test_sse_is_what_was_read_whatever_it_is_called(courier):
     told, _ = await play(courier, Answer(whole(WIRE, "a"), media=SSE.upper()))
     assert told.text == "a"

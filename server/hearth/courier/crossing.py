@@ -33,6 +33,8 @@ RETRY_AFTER_S_MAX = 10.0
 GENERATION_ID_CHARS_MAX = 200
 KEEP_ALIVE_S = 60.0
 CONNECTIONS_MAX = 8
+PIECES_PER_TOKEN_MAX = 4
+"""Some providers send their answer letter by letter, so that it looks smooth."""
 PATH = "/chat/completions"
 BODY_OURS = frozenset({"model", "messages", "max_tokens", "stream", "stream_options", "usage"})
 
@@ -261,7 +263,7 @@ class Passage(httpx.AsyncBaseTransport):
             try:
                 events = converse(
                     crossing, PATH, body, "sse", reader.read,
-                    max_tokens=self._ask.max_tokens, fault=crossing.error_in_stream,
+                    max_tokens=self._ask.max_tokens * PIECES_PER_TOKEN_MAX, fault=crossing.error_in_stream,
                 )  # fmt: skip
                 async with aclosing(events):
                     async for event in events:
