@@ -15,7 +15,9 @@ from hearth.core.catalogue import (
     catalogue,
     expired,
     forecast,
+    keeping_nothing,
     key_status,
+    marked,
     options,
 )
 from hearth.core.quota import KeyStatus
@@ -136,6 +138,15 @@ def test_odd_entries_are_passed_over_and_named() -> None:
     models = catalogue({"data": [None, {"id": 5}, {"id": "a\nb"}, listed(), listed(id="x"), listed(id="x")]})
     assert set(models.entries) == {"maker/model"}
     assert models.problems == ("a model without a name is passed over", "x is listed twice and passed over")
+
+
+def test_who_keeps_nothing() -> None:
+    names = keeping_nothing({"data": [{"model_id": "a"}, {"model_id": "b:free"}, {"model_id": 3}, None, {}]})
+    assert names == {"a", "b:free"}
+    models = marked(catalogue({"data": [listed(id="a"), listed(id="c")]}), names)
+    assert [entry.private for entry in models.entries.values()] == [True, False]
+    assert read().private is None
+    assert keeping_nothing({"error": {}}) == keeping_nothing(None) == frozenset()
 
 
 def test_what_draws_does_not_write() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearth.core.budget import Budget, reserve
-from hearth.core.catalogue import Catalogue, Entry
+from hearth.core.catalogue import Catalogue, Entry, marked
 from hearth.core.policy import Decision
 from hearth.core.quota import DAY_S, MINUTE_MAX, Quota, take
 from hearth.core.route import (
@@ -277,15 +277,17 @@ CASES = (
             "who/knows": "it is not in the catalogue, so its price is not known",
             "maker/old-coder:free": "it ended on 2020-01-01",
             "maker/painter:free": "it does not answer with text",
+            "maker/general:free": "no provider of it promises to keep nothing",
         },
         planned(
             choice=Choice(
                 "cloud",
                 models=(
                     "openrouter/auto", "who/knows", "maker/old-coder:free", "maker/painter:free", "maker/coder:free",
-                    "maker/coder:free",
+                    "maker/coder:free", "maker/general:free",
                 ),
-            )
+            ),
+            models=marked(WORLD, {model.id for model in MODELS} - {"maker/general:free"}),
         ),
     ),
     Case(
@@ -368,6 +370,11 @@ def test_the_best_free_models() -> None:
         "maker/unsized:free",
         "openrouter/free",
     ]
+
+
+def test_models_that_keep_what_they_are_sent_are_not_chosen() -> None:
+    assert best_free(marked(WORLD, ["maker/general:free", "maker/paid"]), NOON) == ["maker/general:free"]
+    assert best_free(marked(WORLD, []), NOON) == []
 
 
 def test_there_is_no_end_to_nothing() -> None:

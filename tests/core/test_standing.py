@@ -31,6 +31,7 @@ CASES: tuple[tuple[Failure, str, float, float, float], ...] = (
     ("day", "the cloud's free requests of today are used up", DAY_S / 2 + 2, 0, DAY_S / 2 + 2),
     ("busy", "a:free is overloaded", 15, 0, 0),
     ("missing", "the cloud no longer has a:free", MISSING_REST_S, 0, 0),
+    ("retained", "no provider of a:free promises to keep nothing", MISSING_REST_S, 0, 0),
     ("declined", "the cloud declined this content", 0, 0, 0),
     ("overflow", "this is too long for a:free", 0, 0, 0),
     ("broken", "the answer of a:free was damaged", 0, 0, 0),

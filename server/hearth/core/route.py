@@ -289,12 +289,17 @@ def _unfit(asked: _Asked, entry: Entry, output: int) -> str:
 
 
 def _unable(asked: _Asked, entry: Entry, output: int) -> str:
-    if catalogue.expired(entry, asked.now):
+    lacking = sorted(asked.task.needs - entry.parameters)
+    return _unable_at_all(entry, asked.now) or (f"it does not support {', '.join(lacking)}" if lacking else "")
+
+
+def _unable_at_all(entry: Entry, now: float) -> str:
+    """Why it can take no task whatever."""
+    if catalogue.expired(entry, now):
         return f"it ended on {entry.expires}"
     if not entry.writes:
         return "it does not answer with text"
-    lacking = sorted(asked.task.needs - entry.parameters)
-    return f"it does not support {', '.join(lacking)}" if lacking else ""
+    return "no provider of it promises to keep nothing" if entry.private is False else ""
 
 
 def _resting(asked: _Asked, entry: Entry, output: int) -> str:
@@ -304,9 +309,7 @@ def _resting(asked: _Asked, entry: Entry, output: int) -> str:
 
 def best_free(models: Catalogue, now: float) -> list[str]:
     """The free models, those made for code first, then by context; the router that takes any of them last."""
-    free = [
-        entry for entry in models.entries.values() if entry.free and entry.writes and not catalogue.expired(entry, now)
-    ]
+    free = [entry for entry in models.entries.values() if entry.free and not _unable_at_all(entry, now)]
     free = [entry for entry in free if entry.id.endswith(FREE_ENDING) or entry.id == FREE_ROUTER]
     return [entry.id for entry in sorted(free, key=_rank)]
 

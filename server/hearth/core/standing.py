@@ -15,11 +15,13 @@ from hearth.core.breaker import Breaker
 from hearth.core.quota import Quota, Refused
 
 Failure = Literal[
-    "unreachable", "timeout", "key", "credit", "minute", "day", "busy", "missing", "declined", "overflow", "broken"
-]
+    "unreachable", "timeout", "key", "credit", "minute", "day", "busy", "missing", "retained", "declined", "overflow",
+    "broken",
+]  # fmt: skip
 """unreachable: no connection. timeout: a deadline passed. key: 401, 403 for the key. credit: 402. minute, day: 429 by
-the quota of free requests. busy: 429 or 5xx of the provider. missing: 404, or a free variant that ended. declined: 403
-for the content. overflow: too long for the model. broken: the answer is not what it should be, or ends in its midst."""
+the quota of free requests. busy: 429 or 5xx of the provider. missing: 404, or a free variant that ended. retained: no
+provider promises to keep nothing. declined: 403 for the content. overflow: too long for the model. broken: the answer
+is not what it should be, or ends in its midst."""
 FAILURES: tuple[Failure, ...] = get_args(Failure)
 KEY_REST_S = 3_600.0
 CREDIT_REST_S = 900.0
@@ -34,6 +36,7 @@ _NOTES: dict[Failure, str] = {
     "day": "the cloud's free requests of today are used up",
     "busy": "{model} is overloaded",
     "missing": "the cloud no longer has {model}",
+    "retained": "no provider of {model} promises to keep nothing",
     "declined": "the cloud declined this content",
     "overflow": "this is too long for {model}",
     "broken": "the answer of {model} was damaged",
@@ -92,7 +95,7 @@ def after(
     if failure in ("minute", "day"):
         quota = quotas.limited(standing.quota, now, daily=failure == "day", until=retry_at)
         return replace(standing, quota=quota), why
-    if failure == "missing":
+    if failure in ("missing", "retained"):
         return _model_failed(standing, model, now, why, until=now + MISSING_REST_S), why
     if failure == "busy":
         return _model_failed(standing, model, now, why, until=retry_at), why
