@@ -304,6 +304,7 @@ async def test_the_courier_dies_in_the_middle(courier):
             with pytest.raises(ServerFault, match="before the answer was whole"):
                 await anext(events)
         assert courier.pid is None
+        assert [r.status for r in told.received] == [0], "that it may have left is told"
         fake.routes[WIRE.path] = stream(WIRE, whole(WIRE, "b"))
         again = await carry(courier, an_ask(fake.url))
         assert (again.text, again.reason) == ("b", DONE)

@@ -20,6 +20,7 @@ from hearth.courier.records import (
     OnRequest,
     OnResponse,
     Outcome,
+    Received,
     Sent,
     ask_to_json,
     error_from_json,
@@ -50,6 +51,8 @@ class _Stream:
     total_s: float
     messages: "asyncio.Queue[Message]" = field(default_factory=asyncio.Queue["Message"])
     over: bool = False
+    leaving: int = 0
+    """The attempt that may have left, as long as nothing was heard of it."""
 
 
 class Courier:
@@ -146,7 +149,7 @@ class Courier:
                     within_s = min(deadlines.connect_s, ends_at - asyncio.get_running_loop().time())
                     await _permit(stream, table(said["sending"]), on_request, within_s)
                 elif "received" in said:
-                    await on_response(received_from_json(table(said["received"])))
+                    await _hear(stream, said, on_response)
                 elif "fault" in said:
                     raise error_from_json(table(said["fault"]))
                 else:
@@ -173,6 +176,8 @@ class Courier:
                 with contextlib.suppress(HearthError):
                     _say(stream, {"do": "cancel"})
                     await self._last_words(stream, on_response)
+            if stream.leaving:
+                await on_response(Received(stream.leaving, 0, 0, ""))
         finally:
             self._streams.pop(stream.number, None)
             self._rest()
@@ -182,7 +187,7 @@ class Courier:
         while not stream.over:
             said = await self._next(stream, ends_at)
             if "received" in said:
-                await on_response(received_from_json(table(said["received"])))
+                await _hear(stream, said, on_response)
 
     async def _started(self) -> Worker:
         """The courier, started if there is none. Raises BackendError."""
@@ -250,7 +255,13 @@ async def _permit(stream: _Stream, raw: Value, on_request: OnRequest, within_s: 
     except TimeoutError:
         told = f"the request could not be recorded within {within_s:.1f} s, so it was not sent"
         raise DeadlineExceeded(told, "Look whether the disk is busy; the local model answers meanwhile.") from None
+    stream.leaving = sent.attempt
     _say(stream, {"do": "go"})
+
+
+async def _hear(stream: _Stream, said: Message, on_response: OnResponse) -> None:
+    stream.leaving = 0
+    await on_response(received_from_json(table(said["received"])))
 
 
 def _say(stream: _Stream, message: Message) -> None:
