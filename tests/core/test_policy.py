@@ -202,36 +202,55 @@ def test_a_repository_has_no_say() -> None:
         assert decide([file_origin(HERE, path)], "cloud", "prompt", lenient).verdict == "deny"
 
 
+HIDDEN = ".cursorignore (hidden)"
 REASONS = (
-    (file_origin(HERE, ".env"), "cloud", "prompt", ".env is a file of secrets by its name, so it goes into no prompt"),
-    (file_origin(HERE, "hidden/a"), "machine", "index", "is excluded by .cursorignore (hidden), so it is not indexed"),
+    (
+        file_origin(HERE, ".env"),
+        "cloud",
+        "prompt",
+        ".env is a file of secrets by its name, so it does not go to the cloud",
+    ),
+    (
+        file_origin(HERE, ".env"),
+        "machine",
+        "prompt",
+        ".env is a file of secrets by its name, so it goes into no prompt",
+    ),
+    (file_origin(HERE, "hidden/a"), "machine", "index", f"hidden/a is excluded by {HIDDEN}, so it is not indexed"),
+    (file_origin(HERE, "hidden/a"), "own", "log", f"hidden/a is excluded by {HIDDEN}, so it is not written to a log"),
     (
         file_origin(HERE, "x.private"),
         "own",
         "tool",
-        "'*.private' of privacy.never, so it goes to no tool that is run by",
+        "x.private must never leave, by '*.private' of privacy.never, so it does not leave this machine",
     ),
-    (file_origin(HERE, "hidden/open"), "cloud", "read", "hidden/open is open, though excluded by .cursorignore"),
+    (
+        file_origin(HERE, "hidden/open"),
+        "machine",
+        "prompt",
+        f"hidden/open is open, though excluded by {HIDDEN}, so it may be used on this machine",
+    ),
     (
         file_origin(HERE, "a.py", 2, 4),
         "cloud",
         "prompt",
-        "a.py, lines 3-4 is a file of the workspace, so it goes to the",
+        "a.py is a file of the workspace, so it may go to the cloud with its secrets masked, if you agree",
     ),
-    (USER, "own", "prompt", "your words were typed for this, so it may be used at a host of yours with its secrets"),
-    (Origin("summary"), "cloud", "prompt", "a summary does not say what it was made from, so it goes into no prompt"),
+    (USER, "own", "prompt", "your words were typed for this, so it may go to a host of yours with its secrets masked"),
+    (PRODUCT, "cloud", "prompt", "Hearth says the same to everybody, so it may go to the cloud"),
     (
-        file_origin("", "/etc/hosts"),
-        "machine",
-        "log",
-        "/etc/hosts is not in the workspace, so it is not written to a log",
+        Origin("summary"),
+        "cloud",
+        "prompt",
+        "a summary does not say what it was made from, so it does not go to the cloud",
     ),
+    (file_origin("", "/etc/hosts"), "machine", "read", "/etc/hosts is not in the workspace, so it is not read"),
 )
 
 
 @pytest.mark.parametrize(("origin", "destination", "purpose", "words"), REASONS)
 def test_reasons(origin: Origin, destination: Destination, purpose: Purpose, words: str) -> None:
-    assert words in decide([origin], destination, purpose, RULES).reason
+    assert decide([origin], destination, purpose, RULES).reason == words
 
 
 def test_the_reason_is_that_of_the_source_that_decided() -> None:

@@ -72,13 +72,17 @@ _TABLE: dict[Class, dict[Destination, str]] = {
     "odd": {"machine": "ddddd", "own": "ddddd", "cloud": "ddddd"},
 }
 _ALWAYS: dict[str, Verdict] = {"a": "allow", "m": "redact", "d": "deny"}
-_NAME: dict[Destination, str] = {"machine": "this machine", "own": "a host of yours", "cloud": "the cloud"}
-_PLACE: dict[Destination, str] = {"machine": "on this machine", "own": "by a host of yours", "cloud": "by the cloud"}
+_MAY: dict[Destination, str] = {
+    "machine": "it may be used on this machine",
+    "own": "it may go to a host of yours",
+    "cloud": "it may go to the cloud",
+}
+_STAYS: dict[Destination, str] = {"own": "it does not leave this machine", "cloud": "it does not go to the cloud"}
 _DENIED: dict[Purpose, str] = {
-    "read": "it is not read for use {place}",
-    "index": "it is not indexed {place}",
-    "prompt": "it goes into no prompt that is read {place}",
-    "tool": "it goes to no tool that is run {place}",
+    "read": "it is not read",
+    "index": "it is not indexed",
+    "prompt": "it goes into no prompt",
+    "tool": "it goes to no tool",
     "log": "it is not written to a log",
 }
 
@@ -147,14 +151,14 @@ def _judged(origin: Origin, destination: Destination, purpose: Purpose, rules: R
         one = _verdict(kind, destination, purpose, approved=rules.approved)
         if not fact or _strictness(one) > _strictness(verdict):
             verdict, fact = one, found
-    place = _NAME[destination]
+    may = _MAY[destination]
     outcome: dict[Verdict, str] = {
-        "allow": f"it may be used at {place}",
-        "redact": f"it may be used at {place} with its secrets masked",
-        "ask": f"it goes to {place} only if you agree, with its secrets masked",
+        "allow": may,
+        "redact": f"{may} with its secrets masked",
+        "ask": f"{may} with its secrets masked, if you agree",
         "deny": _denied(destination, purpose),
     }
-    return Decision(verdict, f"{origin.label} {fact}, so {outcome[verdict]}", origin)
+    return Decision(verdict, f"{origin.path or origin.label} {fact}, so {outcome[verdict]}", origin)
 
 
 def _verdict(kind: Class, destination: Destination, purpose: Purpose, *, approved: bool) -> Verdict:
@@ -167,7 +171,7 @@ def _strictness(verdict: Verdict) -> int:
 
 
 def _denied(destination: Destination, purpose: Purpose) -> str:
-    return _DENIED[purpose].format(place=_PLACE[destination])
+    return _DENIED[purpose] if purpose == "log" else _STAYS.get(destination, _DENIED[purpose])
 
 
 def _classes(origin: Origin, rules: Rules) -> Iterator[tuple[Class, str]]:
@@ -205,7 +209,7 @@ def _by_name(folder: str, path: str, never: tuple[str, ...]) -> tuple[tuple[Clas
     if is_secret(f"{folder}/{path}"):
         found.append(("secret", "is a file of secrets by its name"))
     if (glob := fitting(never, folder, path)) is not None:
-        found.append(("never", f"is excluded by {glob!r} of privacy.never"))
+        found.append(("never", f"must never leave, by {glob!r} of privacy.never"))
     return tuple(found)
 
 
