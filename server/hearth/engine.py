@@ -25,12 +25,13 @@ from hearth.core.notebook import Around
 from hearth.core.text import Position, Range, Snapshot
 from hearth.core.trust import Trust
 from hearth.embed import EmbedLoop
-from hearth.errors import EgressDenied, HearthError, WorkerError
+from hearth.errors import EgressDenied, HearthError, LedgerError, WorkerError
 from hearth.gateway import Gateway, Member
 from hearth.gather import Recent, Spot
 from hearth.gather import Source as ContextSource
 from hearth.idle import Idle
 from hearth.index.client import IndexClient
+from hearth.ledger_reading import summary
 from hearth.project import ProjectSource
 from hearth.settings import Settings
 from hearth.store import Memory
@@ -235,7 +236,7 @@ class Engine:
             if self.index
             else {"state": "off"},
             "cache": {"suggestions": len(self._memory), "problem": self._shelf.problem},
-            "ledger": {"entries": 0, "note": "this version contacts no host but this machine and those you declared"},
+            "ledger": self._ledger(),
             "disk": self._disk(),
             "gpu": _gpus(),
             "problems": self._problems(),
@@ -246,6 +247,12 @@ class Engine:
             },
             "tokens": {"prompt": totals.prompt, "prefilled": totals.prefilled, "generated": totals.generated},
         }
+
+    def _ledger(self) -> dict[str, Any]:
+        try:
+            return {"entries": summary(self._data_dir / "ledger").entries, "problem": ""}
+        except LedgerError as error:
+            return {"entries": 0, "problem": error.message}
 
     def why(self) -> str:
         """Markdown that lists what was decided for the last completion requests."""
@@ -378,6 +385,8 @@ class Engine:
         if self.gateway.probed.is_set() and not self.gateway.target("complete") and not found:
             remedy = "Start Ollama, llama.cpp, LM Studio, vLLM or TabbyAPI with a code model; see the README."
             found.append({"message": _sentence(self.gateway.why_no_target("complete")), "remedy": remedy})
+        if problem := self._ledger()["problem"]:
+            found.append({"message": problem, "remedy": "Nothing is sent to the cloud. See `hearth ledger verify`."})
         return found
 
     def _disk(self) -> dict[str, Any]:

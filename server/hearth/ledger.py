@@ -18,7 +18,7 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,8 +38,9 @@ from hearth.core.ledger_record import (
     encode,
     hash_of,
 )
-from hearth.errors import LedgerDamaged, LedgerError
+from hearth.errors import HearthError, LedgerDamaged, LedgerError
 from hearth.ledger_files import BODY_BYTES_MAX, LOG_BYTES_MAX, LedgerFolder, read_at, sync_data, write_all
+from hearth.ledger_reading import Entry, recent
 
 LOG = logging.getLogger(__name__)
 WITHIN_S = 8.0
@@ -67,6 +68,15 @@ class Handle:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A last look before an intent is written. `admit` runs in the ledger's thread: it touches nobody else's state."""
+
+    since: datetime
+    admit: Callable[[Sequence[Entry]], None]
+    """With the requests since then, the oldest first. Raises HearthError to refuse."""
+
+
 class LedgerLog:
     """The blocking part. Every method raises LedgerError if it could not do everything that it promises."""
 
@@ -75,12 +85,16 @@ class LedgerLog:
         self._clock = clock
         self._open: set[int] = set()
 
-    def intent(self, intent: Intent, body: bytes) -> Handle:
-        """Record what is about to leave, `body` exactly as it will; it is durable on return."""
+    def intent(self, intent: Intent, body: bytes, admission: Admission | None = None) -> Handle:
+        """Record what is about to leave, `body` exactly as it will; it is durable on return.
+
+        `admission` looks at the last requests, of all processes, and refuses by raising a HearthError. No other can
+        come in between: so a budget is kept by all of them together.
+        """
         if len(body) > BODY_BYTES_MAX:
             raise LedgerError(f"A request of {len(body)} bytes is too large for the ledger.", "Attach less.")
         digest = hashlib.sha256(body).hexdigest()
-        seq = self._append(replace(intent, size=len(body), sha256=digest), body)
+        seq = self._append(replace(intent, size=len(body), sha256=digest), body, admission)
         self._open.add(seq)
         return Handle(seq, digest)
 
@@ -100,8 +114,10 @@ class LedgerLog:
         with self._guarded(), self._ready() as (_, head):
             return head
 
-    def _append(self, what: Intent | Result, body: bytes) -> int:
+    def _append(self, what: Intent | Result, body: bytes, admission: Admission | None = None) -> int:
         with self._guarded(), self._ready() as (log, head):
+            if admission is not None:
+                admission.admit(recent(self._folder.path, _text(admission.since)))
             if body:
                 self._folder.keep(hashlib.sha256(body).hexdigest(), body)
             return self._written(log, head, what).seq
@@ -180,8 +196,7 @@ class LedgerLog:
 
     def _written(self, log: int, head: Head, what: Intent | Result | Cut) -> Head:
         """Append one record, durably; the new head."""
-        moment = self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = encode(Record(head.seq + 1, head.hash, moment, what))
+        line = encode(Record(head.seq + 1, head.hash, _text(self._clock()), what))
         end = head.end + len(line)
         if end > LOG_BYTES_MAX:
             raise LedgerError("The ledger is full.", f"Rename the folder {self._folder.path} to begin a new one.")
@@ -201,6 +216,11 @@ class LedgerLog:
             # The head may have been replaced before the error: then log and head agree, and it stays.
             if self._folder.read_head() == head:
                 os.ftruncate(log, head.end)
+
+
+def _text(moment: datetime) -> str:
+    """A time as it stands in records."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class AnyIntent(set[int]):
@@ -223,7 +243,7 @@ class Ledger:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    async def intent(self, intent: Intent, body: bytes) -> Handle:
+    async def intent(self, intent: Intent, body: bytes, admission: Admission | None = None) -> Handle:
         """As LedgerLog.intent. If the caller goes away meanwhile, or it takes too long, it is recorded as not sent."""
         gone = threading.Event()
         made: list[Handle] = []
@@ -231,7 +251,7 @@ class Ledger:
         def write() -> Handle:
             if gone.is_set():
                 raise LedgerError("Nobody waits for this any more.")
-            made.append(self._log.intent(intent, body))
+            made.append(self._log.intent(intent, body, admission))
             return made[0]
 
         def recant() -> None:
@@ -241,7 +261,7 @@ class Ledger:
 
         try:
             return await self._done(write)
-        except (LedgerError, asyncio.CancelledError):
+        except (HearthError, asyncio.CancelledError):
             # The thread may have written it all the same, or be about to: next it says that nothing left.
             gone.set()
             with contextlib.suppress(queue.Full):
@@ -305,7 +325,7 @@ def _settle(loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[T]", work: 
 
     try:
         value = work()
-    except LedgerError as error:
+    except (HearthError, ValueError) as error:
         tell(lambda kept=error: answer.set_exception(kept))
     except BaseException as error:
         # A fault of ours: who waits must not wait for ever, and the thread ends loudly.

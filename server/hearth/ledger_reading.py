@@ -6,7 +6,7 @@ here blocks, and raises LedgerError.
 
 import contextlib
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,10 @@ from hearth.core.ledger_record import (
 )
 from hearth.core.origin import Origin, files_of
 from hearth.errors import LedgerDamaged, LedgerError
-from hearth.ledger_files import LedgerFolder
+from hearth.ledger_files import LedgerFolder, read_at
 
+RECENT_BYTES = 64 * 1024
+"""What is read from the end at first."""
 BROKEN_OFF = "no result"
 """The status of a request of which only the intent is known: it is on its way, or its end was not recorded."""
 
@@ -111,8 +113,43 @@ def records(folder: Path) -> Iterator[Record]:
 
 def entries(folder: Path) -> list[Entry]:
     """All requests, the oldest first."""
+    return _entries(records(folder))
+
+
+def recent(folder: Path, since: str) -> list[Entry]:
+    """The requests since a time (as in the records), read from the end: the cost does not grow with the ledger."""
+    with _readable(folder) as files:
+        handle = files.open_log(writing=False)
+        if handle is None:
+            return []
+        try:
+            return [entry for entry in _entries(_last(handle, since)) if entry.time >= since]
+        except BadRecord as error:
+            raise LedgerDamaged(
+                f"The ledger's last records are bad: {error}.", "See `hearth ledger verify`."
+            ) from error
+        finally:
+            os.close(handle)
+
+
+def _last(handle: int, since: str) -> list[Record]:
+    """The log's last records: at least all since a time."""
+    size, back = os.fstat(handle).st_size, RECENT_BYTES
+    while True:
+        start = max(0, size - back)
+        lines = read_at(handle, start, size - start).splitlines(keepends=True)
+        if start:
+            del lines[:1]  # it begins before the block
+        if lines and not lines[-1].endswith(b"\n"):
+            del lines[-1]
+        if not start or (lines and decode(lines[0]).time < since):
+            return [decode(line) for line in lines]
+        back *= 4
+
+
+def _entries(known: Iterable[Record]) -> list[Entry]:
     found: dict[int, Entry] = {}
-    for record in records(folder):
+    for record in known:
         what = record.what
         if isinstance(what, Intent):
             found[record.seq] = Entry(record.seq, record.time, what)

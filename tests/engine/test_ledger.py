@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,9 +19,9 @@ from hearth import ledger as ledger_module
 from hearth import ledger_files, ledger_reading
 from hearth.core.ledger_record import Cut, Head, Intent, Masked, Result, decode_head, encode_head
 from hearth.core.origin import file_origin, summary_of
-from hearth.errors import LedgerDamaged, LedgerError
-from hearth.ledger import Ledger, LedgerLog
-from hearth.ledger_reading import cuts, entries, records, sent, summary, verify
+from hearth.errors import HearthError, LedgerDamaged, LedgerError
+from hearth.ledger import Admission, Ledger, LedgerLog
+from hearth.ledger_reading import Entry, cuts, entries, recent, records, sent, summary, verify
 
 CHAT = Intent("chat", "openrouter.ai:443", "ask", "five files", "once", "POST /api/v1/chat/completions", "a/model")
 WRITER = Path(__file__).with_name("ledger_writer.py")
@@ -124,6 +124,53 @@ def test_what_is_too_large_is_refused(folder: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(LedgerError, match="full"):
         log.intent(CHAT, b"")
     assert verify(folder).records == 2
+
+
+def test_recent_requests_are_read_from_the_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_reading, "RECENT_BYTES", 700)
+    moments = [datetime(2026, 11, day, tzinfo=UTC) for day in (18, 18, 19, 19, 20, 20, 20, 21, 21)]
+    times = iter(moments)
+    log = LedgerLog(folder, lambda: next(times))
+    for seq in (1, 3, 5):
+        log.intent(CHAT, b"%d" % seq)
+        log.result(Result(seq, "done"))
+    for _ in range(3):
+        log.intent(CHAT, b"")
+    for day in range(17, 24):
+        since = f"2026-11-{day}T00:00:00.000Z"
+        assert recent(folder, since) == [entry for entry in entries(folder) if entry.time >= since]
+    assert recent(folder / "none", "") == []
+
+
+class TooMuch(HearthError):
+    pass
+
+
+def admission(most: int) -> Admission:
+    def admit(known: Sequence[Entry]) -> None:
+        if len(known) >= most:
+            raise TooMuch("That is enough for today.")
+
+    return Admission(datetime(2026, 11, 21, tzinfo=UTC), admit)
+
+
+async def test_no_more_than_is_admitted_leaves_whoever_asks(folder: Path) -> None:
+    """Two ledgers on one folder are as two windows."""
+    ledgers = [Ledger(folder, noon), Ledger(folder, noon)]
+    asked = [ledgers[number % 2].intent(CHAT, b"%d" % number, admission(5)) for number in range(20)]
+    done = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(each, TooMuch) for each in done) == 15
+    assert len(entries(folder)) == 5
+    for ledger in ledgers:
+        await ledger.aclose()
+
+
+async def test_a_mistake_of_the_caller_does_not_end_the_thread(folder: Path) -> None:
+    ledger = Ledger(folder, noon)
+    with pytest.raises(ValueError, match="waits for a result"):
+        await ledger.result(Result(1, "done"))
+    assert (await ledger.intent(CHAT, b"")).seq == 1
+    await ledger.aclose()
 
 
 # An end in between

@@ -19,12 +19,12 @@ TIMEOUT_S = 60
 PRICES = Prices(Decimal("0.000002"), Decimal("0.000008"), Decimal("0.0000002"))
 
 
-def run(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run(home: Path, *arguments: str, command: str = "ledger") -> "subprocess.CompletedProcess[str]":
     ours = {"HEARTH_CONFIG_DIR": str(home / "config"), "HEARTH_DATA_DIR": str(home / "data")}
     environment = {**os.environ, **ours, "PYTHONPYCACHEPREFIX": str(COMPILED), "PYTHONUTF8": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [sys.executable, "-m", "hearth", "ledger", *arguments]
-    return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=TIMEOUT_S)
+    words = [sys.executable, "-m", "hearth", command, *arguments]
+    return subprocess.run(words, env=environment, cwd=home, capture_output=True, text=True, timeout=TIMEOUT_S)
 
 
 @pytest.fixture
@@ -134,3 +134,11 @@ def test_nothing_has_left_yet(tmp_path: Path) -> None:
     assert run(tmp_path, "verify").returncode == 0
     assert run(tmp_path, "costs").returncode == 0
     assert not (tmp_path / "data" / "ledger").exists()
+
+
+def test_doctor_counts_requests_and_tells_of_trouble(home: Path) -> None:
+    assert json.loads(run(home, "--json", command="doctor").stdout)["ledger"] == {"entries": 3, "problem": ""}
+    (home / "data" / "ledger" / "head" / "last").write_bytes(b"")
+    status = json.loads(run(home, "--json", command="doctor").stdout)
+    assert status["ledger"]["problem"].startswith("The ledger's head was changed")
+    assert status["problems"][-1]["message"] == status["ledger"]["problem"]

@@ -16,7 +16,10 @@ from hearth.ledger_reading import cuts, records, sent, verify
 from hearth.ledger_reading import entries as entries_of
 
 LIVES = 200
-LIFE_S = 0.03
+TOLD_MAX = 4
+"""How many records a writer is let to tell of before it is killed,"""
+LATER_S = 0.015
+"""and how much later at most: in the midst of the next."""
 WRITER = Path(__file__).with_name("ledger_writer.py")
 
 
@@ -30,18 +33,18 @@ def test_kills(tmp_path: Path) -> None:
         assert writer.stdout
         for life in range(LIVES):
             print(life, file=writer.stdin)
-            pid, dead = 0, False
-            while not dead:
-                words = writer.stdout.readline().split()
+            pid, left = 0, pick.randint(0, TOLD_MAX)
+            while (words := writer.stdout.readline().split()) != ["dead"]:
                 assert words, "the writer's parent ended"
                 if words[0] == "pid":
                     pid = int(words[1])
-                    time.sleep(pick.uniform(0, LIFE_S))
-                    os.kill(pid, signal.SIGKILL)
-                elif words[0] == "dead":
-                    dead = True
                 else:
                     told[int(words[1])] = words[2] if words[0] == "intent" else ""
+                    left -= 1
+                if pid and left <= 0:
+                    time.sleep(pick.uniform(0, LATER_S))
+                    os.kill(pid, signal.SIGKILL)
+                    pid = 0
         writer.stdin.close()
         assert writer.wait(30) == 0
     assert len(told) > LIVES
