@@ -40,6 +40,8 @@ OPEN_FILES_MAX = 200
 GIL_SWITCH_S = 0.001
 PROGRESS_EVERY_S = 0.25
 EXIT_STUCK = 3
+STARVED_S = 0.05
+"""Questions go first, but not for longer than this."""
 LOOK_EVERY_S = 3.0
 """How often a full disk or an owner that has gone is looked at."""
 ASKED_OF_ONE = frozenset({"context", "map", "impact", "dense"})
@@ -213,15 +215,16 @@ def main(arguments: list[str]) -> None:
     service = Service(Path(data), url, os.environ.get(key_variable, "") if key_variable else "", child)
     reported: Any = None
     settled = False
-    next_look = next_report = 0.0
+    next_look = next_report = stepped = 0.0
     try:
         while True:
             message = child.receive(0 if service.busy else LOOK_EVERY_S)
             if message is not None:
                 answer_with(child, message, service.handle)
-            else:
-                service.step()
             now = time.monotonic()
+            if message is None or now - stepped > STARVED_S:
+                service.step()
+                stepped = now = time.monotonic()
             if now >= next_look:
                 next_look = now + LOOK_EVERY_S
                 service.look()
