@@ -54,12 +54,12 @@ class Entry:
 
     def parts_of(self, path: Path) -> tuple[Origin, ...]:
         """What of a file, or of a folder's files, was in it; empty if nothing was."""
-        wanted = os.path.normcase(os.path.abspath(path))
+        ways = {os.path.normcase(way(path)) for way in (os.path.abspath, os.path.realpath)}
         return tuple(
             origin
             for origin in files_of(self.intent.origins)
-            if (name := os.path.normcase(os.path.abspath(os.path.join(origin.folder, origin.path)))) == wanted
-            or name.startswith(wanted.rstrip(os.sep) + os.sep)
+            if (name := os.path.normcase(os.path.abspath(os.path.join(origin.folder, origin.path)))) in ways
+            or name.startswith(tuple(way.rstrip(os.sep) + os.sep for way in ways))
         )
 
 

@@ -250,10 +250,9 @@ def costs_text(sums: Costs) -> list[str]:
     if total.forecast:
         lines.append(f"Of some no cost is known; the forecast for these was {money(total.forecast)} USD.")
     lines.append(f"Prefix caching saved {money(total.saved_by_cache)} USD.")
-    for month, each in sums.months.items():
-        lines.append(f"{month}: {money(each.cost)} USD here. The same month as a subscription:")
-        lines += [f"  {subscription.name}: {money(subscription.price)} USD" for subscription in SUBSCRIPTIONS]
-    return [*lines, "Subscriptions at list prices of 2025, before tax."]
+    lines += [f"{month}: {money(each.cost)} USD." for month, each in sums.months.items()]
+    others = ", ".join(f"{each.name} {money(each.price)}" for each in SUBSCRIPTIONS)
+    return [*lines, f"A month by subscription instead, at list prices of 2025 before tax, in USD: {others}."]
 
 
 def money(amount: Decimal) -> str:

@@ -174,6 +174,22 @@ def test_what_is_no_money_is_not_written(amount: str) -> None:
         encode(Record(1, GENESIS, "", Intent("chat", "h", estimated=Decimal(amount))))
 
 
+@pytest.mark.parametrize(
+    "what",
+    [
+        Result(1, "done", http=-1), Result(1, "done", prompt_tokens=10**5000), Result(1, "done", cost=0.5),
+        Result(1, None), Intent("chat", "h", size=-1), Intent("chat", "h", sha256=""),
+        Intent("chat", "h", masked=(Masked("rule", None),)), Intent("chat", "h", origins=(Origin("folder"),)),
+        Intent("chat", b"h"),
+    ],
+    ids=range(9),
+)  # fmt: skip
+def test_what_could_not_be_read_again_is_not_written(what: Intent | Result) -> None:
+    """One such record would stop everything that comes after it."""
+    with pytest.raises(RecordFault):
+        encode(Record(1, GENESIS, "", what))
+
+
 def test_a_record_has_a_largest_size() -> None:
     many = tuple(Origin("file", f"{number}.py", "/w") for number in range(RECORD_BYTES_MAX // 20))
     with pytest.raises(RecordFault):

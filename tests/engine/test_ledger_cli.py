@@ -110,7 +110,7 @@ def test_costs(home: Path) -> None:
     assert all(each["difference"] == each["price"] - 0.0012346 for each in month["subscriptions"])
     text = run(home, "costs").stdout
     assert "Prefix caching saved 0.0009 USD." in text
-    assert "2026-11: 0.001235 USD here." in text
+    assert "2026-11: 0.001235 USD." in text
 
 
 def test_verify(home: Path) -> None:

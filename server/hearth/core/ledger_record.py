@@ -176,18 +176,25 @@ class Chain:
 
 
 def encode(record: Record) -> bytes:
-    """The line of a record. Raises RecordFault."""
+    """The line of a record. Raises RecordFault, also for what could be written but not be read again."""
     what = record.what
     content: dict[str, Any] = {"seq": record.seq, "previous": record.previous, "v": VERSION, "time": record.time}
-    if isinstance(what, Intent):
-        content |= {"type": "intent", **_intent(what)}
-    elif isinstance(what, Result):
-        content |= {"type": "result", **_result(what)}
-    else:
-        content |= {"type": "cut", "size": what.size, "sha256": what.sha256}
-    line = _sealed(content)
+    try:
+        if isinstance(what, Intent):
+            content |= {"type": "intent", **_intent(what)}
+        elif isinstance(what, Result):
+            content |= {"type": "result", **_result(what)}
+        else:
+            content |= {"type": "cut", "size": what.size, "sha256": what.sha256}
+        line = _sealed(content)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise RecordFault(str(error)) from error
     if len(line) > RECORD_BYTES_MAX:
         raise RecordFault(f"{len(line)} bytes of origins and masks, where {RECORD_BYTES_MAX} fit")
+    try:
+        decode(line)
+    except BadRecord as error:
+        raise RecordFault(str(error)) from error
     return line
 
 
