@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("core",),
     ("settings",),
-    ("backends", "store", "store_disk", "anchors", "index", "courier", "worker", *LEDGER),
+    ("backends", "store", "store_disk", "anchors", "known_values", "index", "courier", "worker", *LEDGER),
     ("gateway",),
     ("gather", "copies", "project", "flight", "pilot", "idle", "embed", "complete", "why", "chat", "agent"),
     ("engine",),

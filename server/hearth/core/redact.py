@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hearth.core.secret_rules import RULE_NAMES
-from hearth.core.secret_scan import Found, Scanner, scanner
+from hearth.core.secret_scan import MASK, Found, Scanner, scanner
 from hearth.core.secret_values import KnownValues
 from hearth.core.secret_views import views
 
@@ -134,8 +134,7 @@ class Redactor:
 
 
 def _blank(placeholder: re.Match[str]) -> str:
-    """As much that no rule takes for anything."""
-    return "<" * len(placeholder.group()) if placeholder.group(1) in _LABELS else placeholder.group()
+    return MASK * len(placeholder.group()) if placeholder.group(1) in _LABELS else placeholder.group()
 
 
 def _in_code_points(text: str, data: bytes, found: list[Found]) -> list[Span]:

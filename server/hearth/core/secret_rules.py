@@ -43,8 +43,8 @@ _COUNTED = re.compile(r"<([awbhxuldg])(\d+)(?:-(\d+)|(\+))?>")
 _LITERAL = re.compile(r"[0-9A-Za-z_/:~@=-]+")
 _BOUNDARY = r"(?:\b|\\[nrt])"
 """Where a token may begin; after an escaped line end too, as file text looks inside JSON."""
-_DISTINCT_CHARS = 5
-"""A fixed beginning so long needs no boundary before it."""
+_DISTINCT_CHARS = 4
+"""A fixed beginning so long that ends in a mark needs no boundary: `ghp_` is one in `xghp_` too."""
 
 
 def expanded(shape: str) -> str:
@@ -69,7 +69,7 @@ def _token(entry: Entry) -> Rule:
     expression = expanded(shape)
     if "(" not in re.sub(r"\(\?", "", expression):
         expression = f"({expression})"
-    if len(beginning) < _DISTINCT_CHARS:
+    if not all(len(word) >= _DISTINCT_CHARS and not word[-1].isalnum() for word in keywords):
         expression = _BOUNDARY + expression
     return Rule(name, keywords, expression, TOKEN_ENTROPY_MIN_BITS)
 

@@ -23,6 +23,10 @@ JUDGED_BYTES_MAX = 512
 """Of a long value, only the beginning is judged."""
 
 
+MASK = "\x7f"
+"""Stands for each character that is masked already. It is part of whatever it stands in, and says nothing."""
+
+
 class Found(NamedTuple):
     """A secret: the rule's name and where it stands, as offsets into what was scanned."""
 
@@ -174,12 +178,12 @@ def entropy(value: str) -> float:
 def judged(rule: Rule, found: bytes) -> int:
     """How many bytes of what a rule found are the secret; 0 if it is none."""
     value = found.decode("utf-8", "surrogateescape")
-    if rule.entropy and entropy(value) < rule.entropy:
-        return 0
     if rule.gate in ("bare", "value"):
         value = _without_syntax(value)
-    good = _GATES[rule.gate](value)
-    return len(value.encode("utf-8", "surrogateescape")) if good else 0
+    seen = value.replace(MASK, "")
+    if (rule.entropy and entropy(seen) < rule.entropy) or not _GATES[rule.gate](seen):
+        return 0
+    return len(value.encode("utf-8", "surrogateescape"))
 
 
 _NO_PASSWORDS = frozenset(
@@ -191,7 +195,7 @@ _NO_PASSWORDS = frozenset(
     }
 )  # fmt: skip
 _STAND_INS = re.compile(
-    r"(?i)example|change[_-]?me|placeholder|your[_-]|dummy|redacted|hearth_secret_|insert[_-]|replace[_-]|xxxx|\*\*\*\*"
+    r"(?i)example|gettext|change[_-]?me|placeholder|your[_-]|dummy|redacted|hearth_secret_|insert[_-]|replace[_-]|xxxx|\*\*\*\*"
     r"|\.\.\.\.|0000000000|process\.env|os\.environ|getenv|undefined|abcdefgh|00000000|_here\b|-here\b|lorem|fixme"
 )
 _NAMELIKE = re.compile(

@@ -18,6 +18,9 @@ GAP_BYTES_MAX = 600
 RUN_BYTES_MAX = 8_192
 """How far an encoded run is followed from the value in it."""
 
+WORD_CHARS_MAX = 12
+"""A value of letters alone that is shorter may also be two words of a sentence."""
+
 _WINDOW = 5
 _STRIDE = VALUE_CHARS_MIN - _WINDOW + 1
 """Any stretch of VALUE_CHARS_MIN holds a whole window that begins at a multiple of this."""
@@ -25,6 +28,7 @@ _UPPER, _LOWER = bytes(range(65, 91)), bytes(range(97, 123))
 _FOLD = bytes.maketrans(_UPPER, _LOWER)
 _DROPPED = bytes(c for c in range(128) if not chr(c).isalnum())
 _KEPT = re.compile(rb"[0-9A-Za-z\x80-\xff]+")
+_SENTENCE = b" \t,.;:!?()-_"
 _RUN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-")
 
 COMMON = frozenset(
@@ -96,7 +100,7 @@ class KnownValues:
         kept = sorted({value.strip() for value in values if worth_knowing(value)}, key=lambda v: (-len(v), v))
         self._count = len(kept[:VALUES_MAX])
         self._windows: dict[bytes, list[tuple[bytes, int]]] = {}
-        self._forms: dict[bytes, tuple[bool, bytes, bytes]] = {}
+        self._forms: dict[bytes, tuple[bool, bytes, bytes, bool]] = {}
         self._exact: list[bytes] = []
         for value in kept[:VALUES_MAX]:
             for written, is_run in spellings(value):
@@ -119,7 +123,8 @@ class KnownValues:
         if form in self._forms:
             return
         pieces = list(_KEPT.finditer(written))
-        self._forms[form] = (is_run, written[: pieces[0].start()], written[pieces[-1].end() :])
+        is_word = len(pieces) == 1 and form.isalpha() and len(form) < WORD_CHARS_MAX
+        self._forms[form] = (is_run, written[: pieces[0].start()], written[pieces[-1].end() :], is_word)
         for phase in range(_STRIDE):
             self._windows.setdefault(form[phase : phase + _WINDOW], []).append((form, phase))
 
@@ -142,10 +147,12 @@ class KnownValues:
 
     def _span(self, data: bytes, places: "_Places", at: int, form: bytes) -> tuple[int, int] | None:
         start, end = places.of(at), places.of(at + len(form) - 1) + 1
-        is_run, before, after = self._forms[form]
+        is_run, before, after, is_word = self._forms[form]
         gap = end - start - len(form)
-        # Words without a digit that only meet across blanks are a sentence, not a value in pieces.
-        if gap > GAP_BYTES_MAX + 3 * len(form) or (gap and len(form) < 12 and form.isalpha()):
+        if gap > GAP_BYTES_MAX + 3 * len(form):
+            return None
+        # A word whose parts only meet across blanks is a sentence, not a value in pieces.
+        if gap and is_word and not data[start:end].translate(_FOLD, _LOWER + _UPPER + _SENTENCE):
             return None
         if is_run:
             return _run_around(data, start, end)
