@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hearth.core.redact import Redactor
 from hearth.core.secret_rules import RULES, SHAPES, Rule
 from hearth.core.secret_scan import LinearEngine, PlainEngine, Scanner, engine, entropy, judged, scanner
 from secrets_corpus import Maker, documented, from_rule, plants
@@ -114,13 +115,25 @@ def test_entropy_is_shannons():
     assert entropy("abcd") == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize(
-    "piece", ["password = ", "eyJhbGciOi", '"\n"', "-----BEGIN PRIVATE KEY-----\n", "token: '", "a://b:", "A" * 50]
-)
-def test_hostile_repetition_is_no_trouble_for_either_engine(piece: str, plain: Scanner):
-    """Found the same, and at all: an engine that goes back and forth would not come to an end here."""
-    data = (piece * (20_000 // len(piece))).encode()
+HOSTILE = (
+    "password = ", "token=", "_auth=", "eyJhbGciOi", "eyJaaaaaaaaaaaaaaaaaa.", '"\n"', "token: '", "a://b:", "A" * 50,
+    "-----BEGIN PRIVATE KEY-----\n", "ghp_" + "a" * 36, "%41", "\\x41", "sk-", "&amp;", "bearer ", "<", "xox",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_hostile_repetition_comes_to_an_end(piece: str, plain: Scanner):
+    """An engine or a loop that goes over the text again and again would not."""
+    text = piece * (100_000 // len(piece))
+    redactor = Redactor(["kettle-moon-river"])
+    assert redactor.restore(redactor.redact(text).text) == text
+    data = text[:20_000].encode()
     assert plain.scan(data) == scanner().scan(data)
+
+
+def test_a_long_value_is_masked_to_its_end():
+    value = Maker(9).key("abcdefghijklmnop0123456789", 3_000)
+    assert Redactor().redact(f'token = "{value}"\n').text == 'token = "<HEARTH_SECRET_1:generic-secret>"\n'
 
 
 def test_the_makers_random_text_is_repeatable():

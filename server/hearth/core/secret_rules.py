@@ -223,13 +223,13 @@ SHAPES: tuple[Rule, ...] = (
         ("bearer", "basic", "token", "authorization", "apikey"),
         r"(?i:authorization|proxy-authorization|x-[a-z-]{0,24}(?:key|token|secret|auth))\\{0,3}[\"'\])]{0,2}"
         r"[ \t]{0,4}[:=,][ \t]{0,4}[fbr]?\\{0,3}[\"'`]?"
-        r"(?i:(?:bearer|basic|token|apikey|api-key|bot|key)[ \t]+)?([0-9A-Za-z_.~+/=-]{8,})",
+        r"(?i:(?:bearer|basic|token|apikey|api-key|bot|key)[ \t]+)?([0-9A-Za-z_.~+/=-]{8,512})",
         gate="value",
     ),
     Rule(
         "bearer-token",
         ("bearer", "basic "),
-        r"\b(?i:bearer|basic)[ \t]+([0-9A-Za-z_.~+/=-]{16,})",
+        r"\b(?i:bearer|basic)[ \t]+([0-9A-Za-z_.~+/=-]{16,512})",
         3.0,
         gate="value",
     ),
@@ -286,7 +286,7 @@ SHAPES: tuple[Rule, ...] = (
         "registry-auth",
         ("_auth", '"auth"', "'auth'", "identitytoken"),
         r"(?:_authToken|_auth|_password|\\?[\"'](?:auth|identitytoken)\\?[\"'])[ \t]*[=:][ \t]*\\?[\"']?"
-        r"([0-9A-Za-z+/=_.~-]{12,})",
+        r"([0-9A-Za-z+/=_.~-]{12,512})",
         gate="value",
     ),
     Rule(
@@ -316,7 +316,7 @@ SHAPES: tuple[Rule, ...] = (
     Rule(
         "generic-secret",
         _WORDS,
-        rf"(?i:{_SECRET_NAMES}){_TAIL}(?:{_ATTRIBUTE}|{_JOINT})([^\x00-\x20\"'`]{{10,}})",
+        rf"(?i:{_SECRET_NAMES}){_TAIL}(?:{_ATTRIBUTE}|{_JOINT})([^\x00-\x20\"'`]{{10,512}})",
         2.8,
         gate="value",
     ),

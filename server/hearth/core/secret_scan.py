@@ -23,6 +23,11 @@ JUDGED_BYTES_MAX = 512
 """Of a long value, only the beginning is judged."""
 
 
+REJECTED_MIN = 1_000
+REJECTED_BYTES_EACH = 16
+"""Of so many bytes, one may be the beginning of what is looked at and is no secret. A text made of more such beginnings
+wants to cost time: what matches in the rest of it is masked without a look."""
+_VALUE_STOP = re.compile(rb"[\x00-\x20\"'`]")
 MASK = "\x7f"
 """Stands for each character that is masked already. It is part of whatever it stands in, and says nothing."""
 
@@ -134,14 +139,20 @@ class Scanner:
     def scan(self, data: bytes) -> list[Found]:
         """Every secret found, ordered by place; they may overlap."""
         found: list[Found] = []
+        chances_max = max(REJECTED_MIN, len(data) // REJECTED_BYTES_EACH)
         for rule in self.candidates(data):
+            chances = chances_max
             expression = self._expression(rule)
             match = expression.search(data, 0)
             while match is not None:
                 start, end = _secret(expression, match)
                 kept = judged(rule, data[start : min(end, start + JUDGED_BYTES_MAX)])
+                if not kept and (not chances or (not rule.gate and end - start >= JUDGED_BYTES_MAX)):
+                    kept = end - start
                 if kept:
-                    found.append(Found(rule.name, start, start + kept if kept < JUDGED_BYTES_MAX else end))
+                    end = _value_end(data, start, end) if kept >= JUDGED_BYTES_MAX else start + kept
+                    found.append(Found(rule.name, start, end))
+                chances -= not kept
                 # What is no secret may hold the name of the next one: `token = options.token or "..."`.
                 match = expression.search(data, max(end if kept else start, match.span()[0] + 1))
         return sorted(found, key=lambda f: (f.start, -f.end))
@@ -160,6 +171,14 @@ def _secret(expression: Expression, match: Match) -> tuple[int, int]:
         if start >= 0:
             return start, end
     return match.span()
+
+
+def _value_end(data: bytes, start: int, end: int) -> int:
+    """Where a long value really ends: expressions are bounded, values need not be."""
+    if end - start < JUDGED_BYTES_MAX:
+        return end
+    stop = _VALUE_STOP.search(data, end)
+    return stop.start() if stop else len(data)
 
 
 @functools.cache
