@@ -357,7 +357,7 @@ def shape(rule: str, file: str, text: str, pieces: tuple[str, ...]) -> Plant:
 
 
 def _shapes(maker: Maker) -> Iterator[Plant]:
-    for _ in range(16):
+    for _ in range(11):
         user, word = maker.some(string.ascii_lowercase, 6), maker.key(ALNUM, 14)
         scheme = maker.random.choice(
             ("postgres", "postgresql+asyncpg", "mysql", "mongodb+srv", "redis", "amqp", "https", "ftp")
@@ -365,6 +365,8 @@ def _shapes(maker: Maker) -> Iterator[Plant]:
         basic = base64.b64encode(f"{user}:{word}".encode()).decode()
         token, mail = maker.key(ALNUM, 32), maker.key(WORD, 40)
         key, escaped, web = pem(maker, 6), pem(maker, 4, "\\n"), jwt(maker)
+        seed = " ".join(maker.some(string.ascii_lowercase, 6) for _ in range(12))
+        odd = maker.key(string.ascii_lowercase + string.digits + "!@#$%^&*(-_=+)", 50)
         hashed = "$2b$12$" + maker.some("./" + ALNUM, 53)
         phrase = " ".join(
             maker.random.choices(("copper", "lantern", "river", "orchid", "falcon", "winter", "marble"), k=5)
@@ -391,6 +393,18 @@ def _shapes(maker: Maker) -> Iterator[Plant]:
             shape("registry-auth", ".npmrc", f"//npm.internal/:_authToken={token}\n", (token,)),
             shape("xml-password", "s.xml", f"<server>\n  <password>{word}</password>\n</server>\n", (word,)),
             shape("pass-phrase", "a.py", f'passphrase = "{phrase}"\n', (phrase,)),
+            shape("cli-short-password", "run.sh", f"sshpass -p '{word}' ssh {user}@a.internal\n", (word,)),
+            shape("cli-short-password", "run.sh", f"mysqldump -u {user} -p{word} app > x.sql\n", (word,)),
+            shape("piped-password", "run.sh", f'echo "{word}" | docker login -u {user} --password-stdin\n', (word,)),
+            shape("user-and-password", "a.py", f'requests.get(url, auth=("{user}", "{word}"))\n', (word,)),
+            shape("cookie", "a.http", f"GET /\nCookie: a=1; sessionid={token}; b=2\n", (token,)),
+            shape("recovery-phrase", "a.env", f'MNEMONIC="{seed}"\n', (seed,)),
+            shape("generic-secret", "settings.py", f"SECRET_KEY = 'django-insecure-{odd}'\n", (odd,)),
+            shape("environment-secret", "a.ps1", f'Set-Item Env:API_TOKEN "{token}"\n', (token,)),
+            shape("defined-secret", "wifi.h", f'#define WIFI_PASSWORD "{word}"\n', (word,)),
+            shape("basic-pair", "a.js", f'h = "Basic " + btoa("{user}:{word}")\n', (word,)),
+            shape("told-secret", "chat.md", f"The password is {word} for now.\n", (word,)),
+            shape("password", "Main.java", f'private String dbPass = "{word}";\n', (word,)),
             shape("wireguard-key", "wg.conf", f"[Interface]\nPrivateKey = {maker.some(BASE64, 43)}=\n", ()),
         )  # fmt: skip
 
@@ -485,15 +499,7 @@ def spelled(maker: Maker, value: str, way: int) -> tuple[str, tuple[str, ...]]:
 
 
 def _known(maker: Maker) -> Iterator[Plant]:
-    count = (
-        PLANTS
-        - RULE_TIMES * (len(RULES) - len(SHAPES))
-        - 4 * len(documented(maker))
-        - 16 * 22
-        - 9 * len(ASSIGNED)
-        - 250
-    )
-    for number in range(count):
+    for number in range(maker.still):
         # No rule would find these: they are known, and that is all.
         value = "-".join(maker.random.choices(("copper", "lantern", "river", "orchid", "falcon", "winter"), k=2))
         value += maker.random.choice(("&", "/", "+", ":", "-", "_", '"', "%", "")) + maker.some(

@@ -174,7 +174,7 @@ _SECRET_NAMES = (
 )
 _PASSWORD_NAMES = (
     r"pass_?wor[dt]|passwd|passwort|mot_?de_?passe|contrase[0-9a-z\x80-\xff]{1,3}a|pass_?phrase|passcode|[_.-]pass"
-    r"|[_.-]pwd|\bpwd|\bpass\b"
+    r"|[_.-]pwd|\bpwd|\bpass\b|(?-i:[a-z]Pass\b|[a-z]Pwd\b)"
 )
 _WORDS = (
     "passw", "pass_wor", "motdepasse", "mot_de_passe", "contrase", "phrase", "passcode", "pass", "pwd", "secret",
@@ -249,11 +249,65 @@ SHAPES: tuple[Rule, ...] = (
     ),
     Rule(
         "environment-secret",
-        ("env ", "arg ", "export ", "set ", "setx ", "setenv "),
-        r"\b(?i:env|arg|export|setx?|setenv)[ \t]+[0-9A-Za-z_]{0,40}"
+        ("env ", "arg ", "export ", "set ", "setx ", "setenv ", "env:"),
+        r"\b(?i:env|arg|export|setx?|setenv)(?:[ \t]+|:)[0-9A-Za-z_]{0,40}"
         r"(?i:pass|passwd|password|pwd|token|secret|key|credentials?)[0-9A-Za-z_]{0,24}[ \t=]{1,3}"
         r"[\"']?([^\x00-\x20\"'`;|&]{6,256})",
         gate="bare",
+    ),
+    Rule(
+        "cli-short-password",
+        (" -p", " -a", " -w"),
+        r"\b(?i:sshpass|mysql[a-z]{0,8}|mariadb|redis-cli|docker|podman|helm|mongo[a-z]{0,8}|ldap[a-z]{2,8}|smbclient)\b"
+        r"[^\r\n|;]{0,160}[ \t]-[paw][ =]?[\"']?([^\x00-\x20\"'`;|&]{6,128}|[^\x00-\x20\"'`]{6,128}[\"'])",
+        gate="bare",
+    ),
+    Rule(
+        "piped-password",
+        ("-stdin", "sudo -s", "chpasswd"),
+        r"\becho[ \t]+(?:-[a-z]{1,3}[ \t]+)?[\"']?([^\x00-\x20\"'`|]{6,128})[\"']?[ \t]*\|[^\r\n]{0,120}"
+        r"(?i:-stdin|sudo -s|chpasswd)",
+        gate="bare",
+    ),
+    Rule(
+        "user-and-password",
+        ("auth", "login", "credentials"),
+        r"(?i:auth|login|credentials|authenticate)[\"']?[ \t]*(?:=[ \t]*\(?|:[ \t]*[(\[]|\()[ \t]*\(?"
+        r"[\"'][^\"'\r\n]{1,80}[\"']"
+        r",[ \t]*[\"']([^\x00-\x20\"']{6,128})[\"']",
+        gate="bare",
+    ),
+    Rule(
+        "cookie",
+        ("cookie",),
+        r"(?i:cookie)[\"']?[ \t]*[:=,][ \t]*[\"']?[^\r\n]{0,200}?"
+        r"(?i:sess[a-z_]{0,12}|sid|auth[a-z_]{0,12}|token|remember[a-z_]{0,12})=([0-9A-Za-z%_.~+/-]{12,512})",
+        gate="value",
+    ),
+    Rule(
+        "defined-secret",
+        ("define", "securestring"),
+        r"(?i:#[ \t]*define[ \t]+[0-9a-z_]{0,40}(?:pass|pwd|secret|token|key)[0-9a-z_]{0,24}"
+        r"|securestring(?:[ \t]+-string)?)[ \t]+[\"']([^\"'\r\n]{6,256})[\"']",
+        gate="bare",
+    ),
+    Rule(
+        "basic-pair",
+        ("btoa", "b64encode", "base64"),
+        r"(?i:btoa|b64encode|base64[a-z_.]{0,24})\(b?[\"'`][^\"'`:\r\n]{1,80}:([^\x00-\x20\"'`]{4,128})[\"'`]",
+        gate="url",
+    ),
+    Rule(
+        "told-secret",
+        ("password", "passphrase", "token", "secret"),
+        r"(?i:password|passphrase|token|secret)[ \t]+(?i:is|was)[ \t:]+[\"'`]?([^\x00-\x20\"'`]{8,128})",
+        gate="bare",
+    ),
+    Rule(
+        "recovery-phrase",
+        ("mnemonic", "seed", "recovery", "phrase"),
+        r"(?i:mnemonic|seed|recovery|phrase)[a-zA-Z_ ]{0,16}[\"']?[ \t]*[=:][ \t]*[\"']?"
+        r"((?:[a-z]{3,8}[ \t]{1,2}){11,23}[a-z]{3,8})\b",
     ),
     Rule(
         "netrc-password",
@@ -297,7 +351,7 @@ SHAPES: tuple[Rule, ...] = (
     Rule(
         "xml-password",
         _PASS_WORDS,
-        rf"<(?i:[0-9a-z_.:-]{{0,40}}(?:{_PASSWORD_NAMES}|password|secret|token|apikey)){_TAIL}>([^<>\r\n]{{6,512}})</",
+        rf"<(?i:[^<>\r\n]{{0,120}}(?:{_PASSWORD_NAMES}|password|secret|token|apikey)){_TAIL}[\"']?>([^<>\r\n]{{6,512}})</",
         gate="url",
     ),
     Rule(

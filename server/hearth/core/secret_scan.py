@@ -27,6 +27,7 @@ REJECTED_MIN = 1_000
 REJECTED_BYTES_EACH = 16
 """Of so many bytes, one may be the beginning of what is looked at and is no secret. A text made of more such beginnings
 wants to cost time: what matches in the rest of it is masked without a look."""
+_QUOTES = (b'"', b"'", b"`")
 _VALUE_STOP = re.compile(rb"[\x00-\x20\"'`]")
 MASK = "\x7f"
 """Stands for each character that is masked already. It is part of whatever it stands in, and says nothing."""
@@ -146,7 +147,8 @@ class Scanner:
             match = expression.search(data, 0)
             while match is not None:
                 start, end = _secret(expression, match)
-                kept = judged(rule, data[start : min(end, start + JUDGED_BYTES_MAX)])
+                quoted = data[start - 1 : start] in _QUOTES
+                kept = judged(rule, data[start : min(end, start + JUDGED_BYTES_MAX)], quoted=quoted)
                 if not kept and (not chances or (not rule.gate and end - start >= JUDGED_BYTES_MAX)):
                     kept = end - start
                 if kept:
@@ -194,13 +196,13 @@ def entropy(value: str) -> float:
     return -sum(count / total * math.log2(count / total) for count in Counter(value).values())
 
 
-def judged(rule: Rule, found: bytes) -> int:
+def judged(rule: Rule, found: bytes, *, quoted: bool = False) -> int:
     """How many bytes of what a rule found are the secret; 0 if it is none."""
     value = found.decode("utf-8", "surrogateescape")
     if rule.gate in ("bare", "value"):
-        value = _without_syntax(value)
+        value = _without_syntax(value, quoted)
     seen = value.replace(MASK, "")
-    if (rule.entropy and entropy(seen) < rule.entropy) or not _GATES[rule.gate](seen):
+    if (rule.entropy and entropy(seen) < rule.entropy) or not _GATES[rule.gate](seen, quoted):
         return 0
     return len(value.encode("utf-8", "surrogateescape"))
 
@@ -214,33 +216,42 @@ _NO_PASSWORDS = frozenset(
     }
 )  # fmt: skip
 _STAND_INS = re.compile(
-    r"(?i)example|gettext|change[_-]?me|placeholder|your[_-]|dummy|redacted|hearth_secret_|insert[_-]|replace[_-]|xxxx|\*\*\*\*"
+    r"(?i)example|^arn:|gettext|change[_-]?me|placeholder|your[_-]|dummy|redacted|hearth_secret_|insert[_-]|replace[_-]|xxxx|\*\*\*\*"
     r"|\.\.\.\.|0000000000|process\.env|os\.environ|getenv|undefined|abcdefgh|00000000|_here\b|-here\b|lorem|fixme"
 )
 _NAMELIKE = re.compile(
     r"(?:(?:new|old|my|your|the|user|re|confirm|raw|bad|wrong|test|some|usable|hashed|encoded|key)[_-]?)*"
     r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|key|username|user)[_-]?\d{0,3}"
 )
-_REFERENCE = re.compile(r"[$%#@&]?[{<(\[]|[{<(\[].*[)}>\]]|[$@%][A-Za-z_]|.*\$\{|.*\{\{|.*%\(|&[a-z]{2,6};")
+_REFERENCE = re.compile(
+    r"[$%#@&]?[{<(\[]|[{<(\[].*[)}>\]]|[$@%][A-Za-z_][\w.]*[%@]?\Z|.*\$\{|.*\{\{|.*%\(|&[a-z]{2,6};"
+)
 _CODE = re.compile(r"[A-Za-z_][\w]*(?:(?:\.|->|::)[A-Za-z_]\w*)+[(\[]?.*|[A-Za-z_]\w*[(\[].*|.*\(\)?.*")
+_NAMES = re.compile(r"[A-Za-z_]\w*(?:(?:\.|->|::)[A-Za-z_]\w*)+|[A-Za-z_][\w.]*\(.*")
+_MARKS = frozenset("!@#$%^&*+=?~()")
 _PATH = re.compile(r"(?:\.{0,2}|~|[A-Za-z]:|[\w.-]+)?(?:[/\\][\w.@ -]*)+|[\w.-]+(?:/[\w.-]+)+|[a-z]+://.*|#[\w-]+")
 _WORD = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+)\d{0,2}|\d{1,4}|")
+_UNSPOKEN = re.compile(r"[b-df-hj-np-tv-xz]{5}|[B-DF-HJ-NP-TV-XZ][b-df-hj-np-tv-xz]{4}")
+_DIGIT = re.compile(r"\d")
 _PARTS = re.compile(r"[_\-.:/\\@ ,+]+|(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])")
-_PLAIN_PASSWORD = re.compile(r"[A-Z]?[a-z]{4,}\d{1,4}")
+_CHOSEN = re.compile(r"[A-Z]?[a-z]{4,}\d{1,4}|(?:[A-Za-z]{3,12}-){1,6}(?:[A-Za-z]{0,12}\d{1,4})")
 _CODE_WORDS = re.compile(
     r"(?i)pass|pwd|token|secret|key|field|user|name|test|sha\d|md5|utf|pbkdf|argon|base|oauth|form|html|http"
     r"|version|latin|iso|level|line|page|item|arg|param|value|data|model|group|part"
 )
+_FOLLOWING = re.compile(r"[;&][A-Za-z][\w .]{0,30}=")
+"""What comes next in a connection string or a query."""
 _TAIL_SYNTAX = "\\,;:)]}>.'\""
 
 
-def _without_syntax(value: str) -> str:
+def _without_syntax(value: str, quoted: bool) -> str:
     """The value without what a language puts after it."""
     for stop in ("\\n", "\\r", '\\"', "\\'", "),", ");", "};", "},", "];", "],", ");"):
         head, cut, _ = value.partition(stop)
         if cut and len(head) >= 6:
             value = head
-    return value.rstrip(_TAIL_SYNTAX)
+    following = None if quoted else _FOLLOWING.search(value)
+    return (value[: following.start()] if following else value).rstrip(_TAIL_SYNTAX)
 
 
 def _is_stand_in(value: str) -> bool:
@@ -258,17 +269,25 @@ def _is_stand_in(value: str) -> bool:
 def _is_words(value: str) -> bool:
     """Whether a value is words put together: an identifier, a sentence, a name of a file."""
     parts = _PARTS.split(value)
-    # Random letters fall into "words" too, but into short ones.
+    # Random letters fall into "words" too, but into short ones, and such as nobody could say.
+    if _UNSPOKEN.search(value) or (_DIGIT.search(value) and any(len(part) == 1 and part.isalpha() for part in parts)):
+        return False
     return len(value) >= WORD_CHARS_MIN * len(parts) and all(_WORD.fullmatch(part) is not None for part in parts)
 
 
-def _is_random(value: str) -> bool:
+def _is_code(value: str, quoted: bool) -> bool:
+    """Whether a value is an expression: a call, an attribute. Within quotes, only what reads like nothing else."""
+    return (_NAMES if quoted else _CODE).fullmatch(value) is not None
+
+
+def _is_random(value: str, quoted: bool) -> bool:
     """Whether a value looks like a machine made it."""
-    if len(value) < 10 or _CODE.fullmatch(value) or (_PATH.fullmatch(value) and not _many_switches(value)):
+    if len(value) < 10 or _is_code(value, quoted) or (_PATH.fullmatch(value) and not _many_switches(value)):
         return False
     letters = sum(c.isalpha() for c in value)
     digits = sum(c.isdigit() for c in value)
-    if not letters or letters + digits < 0.7 * len(value):
+    marks = sum(c in _MARKS for c in value) if quoted else 0
+    if not letters or letters + digits + marks < 0.7 * len(value):
         return False
     if _is_words(value):
         return False
@@ -277,18 +296,18 @@ def _is_random(value: str) -> bool:
     return len(value) >= 16 and entropy(value) >= 3.5 and _many_switches(value)
 
 
-def _is_password(value: str) -> bool:
+def _is_password(value: str, quoted: bool) -> bool:
     """Whether a value looks like what a person or a machine chose for a password."""
-    if len(value) < 6 or _CODE.fullmatch(value) or (_PATH.fullmatch(value) and not _many_switches(value)):
+    if len(value) < 6 or _is_code(value, quoted) or (_PATH.fullmatch(value) and not _many_switches(value)):
         return False
     letters = sum(c.isalpha() for c in value)
     digits = sum(c.isdigit() for c in value)
-    marks = sum(c in "!@#$%^&*+=?~" for c in value)
+    marks = sum(c in _MARKS for c in value)
     if not letters or letters + digits + marks < 0.7 * len(value):
         return False
     if _is_words(value):
-        # Two words in one are an identifier; one with a number after it is what people choose.
-        return bool(digits) and _PLAIN_PASSWORD.fullmatch(value) is not None and not _CODE_WORDS.search(value)
+        # Two words in one are an identifier; one with a number, or several with dashes, are what people choose.
+        return bool(digits) and _CHOSEN.fullmatch(value) is not None and not _CODE_WORDS.search(value)
     return bool(digits or marks) or (entropy(value) >= 3.2 and _many_switches(value))
 
 
@@ -305,10 +324,10 @@ def _is_phrase(value: str) -> bool:
     return len(words) >= 4 and value == value.lower() and all(3 <= len(word) <= 12 for word in words) and " " in value
 
 
-_GATES: dict[Gate, Callable[[str], bool]] = {
-    "": bool,
-    "phrase": _is_phrase,
-    "url": lambda value: not _is_stand_in(value),
-    "bare": lambda value: _is_password(value) and not _is_stand_in(value),
-    "value": lambda value: _is_random(value) and not _is_stand_in(value),
+_GATES: dict[Gate, Callable[[str, bool], bool]] = {
+    "": lambda value, quoted: bool(value),
+    "phrase": lambda value, quoted: _is_phrase(value),
+    "url": lambda value, quoted: not _is_stand_in(value),
+    "bare": lambda value, quoted: _is_password(value, quoted) and not _is_stand_in(value),
+    "value": lambda value, quoted: _is_random(value, quoted) and not _is_stand_in(value),
 }
