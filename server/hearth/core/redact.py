@@ -23,6 +23,8 @@ SECRETS_MAX = 10_000
 PLACEHOLDER_CHARS_MAX = 120
 PIECE_CHARS_MIN = 4
 """What is left of a secret beside a placeholder, if it is shorter, says nothing."""
+BESIDE_CHARS = 300
+"""How far from a mask it may matter that it is there; whole lines are looked at."""
 KNOWN_RULE = "known-value"
 
 _LABELS = RULE_NAMES | {KNOWN_RULE}
@@ -61,7 +63,7 @@ class Redactor:
         spans = self._find(text)
         masked = self._masked(text, spans)
         for _ in range(ROUNDS_MAX):
-            more = self._find(masked) if spans else []
+            more = self._beside_masks(masked) if spans else []
             if not more:
                 break
             spans = _merged([*spans, *self._back(text, spans, more)])
@@ -86,6 +88,21 @@ class Redactor:
         if bare != text:
             spans = [piece for span in spans for piece in _beside_placeholders(text, span)]
         return _merged(spans)
+
+    def _beside_masks(self, masked: str) -> list[Span]:
+        """What is found where a mask has changed what stands beside it: the lines around each."""
+        spans: list[Span] = []
+        start = end = 0
+        for mask in _PLACEHOLDER.finditer(masked):
+            begin = _line_start(masked, mask.start())
+            if begin > end:
+                spans += self._find_within(masked, start, end)
+                start = begin
+            end = max(end, _line_end(masked, mask.end()))
+        return [*spans, *self._find_within(masked, start, end)]
+
+    def _find_within(self, text: str, start: int, end: int) -> list[Span]:
+        return [Span(rule, a + start, b + start) for rule, a, b in self._find(text[start:end])]
 
     def _found(self, data: bytes, depth: int) -> list[Found]:
         found = [Found(KNOWN_RULE, start, end) for start, end in self._known.find(data)] if len(self._known) else []
@@ -170,6 +187,16 @@ def _beside_placeholders(text: str, span: Span) -> list[Span]:
         return [span]
     pieces.append(Span(span.rule, at, span.end))
     return [piece for piece in pieces if piece.end - piece.start >= PIECE_CHARS_MIN and _says_something(text, piece)]
+
+
+def _line_start(text: str, at: int) -> int:
+    """The start of the lines that reach BESIDE_CHARS before a place."""
+    return text.rfind("\n", 0, max(0, at - BESIDE_CHARS)) + 1
+
+
+def _line_end(text: str, at: int) -> int:
+    end = text.find("\n", at + BESIDE_CHARS)
+    return len(text) if end < 0 else end + 1
 
 
 def _says_something(text: str, piece: Span) -> bool:
