@@ -229,7 +229,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _index_line(index: dict[str, Any]) -> str:
     if index["state"] == "off":
-        return "none of this folder; `hearth index` makes one"
+        return str(index.get("problem") or "none of this folder; `hearth index` makes one")
     parts = [f"{index['files']} files, {index['chunks']} pieces, {index['symbols']} symbols ({index['state']})"]
     if (embedding := index["embedding"])["state"] != "off":
         parts.append(f"{embedding['embedded']} embedded with {embedding['model']}, {embedding['left']} left")

@@ -12,6 +12,7 @@ from hearth.worker import Worker, python_argv
 
 SEARCH_WITHIN_S = 10.0
 STATUS_WITHIN_S = 6.0
+TELL_AGAIN_S = 0.2
 NATIVE_CRASHES_MAX = 2
 """After so many in a row the stores are put aside: it may be them."""
 
@@ -72,6 +73,7 @@ class IndexClient:
         self._open = [os.fspath(f) for f in open_files]
         try:
             await self._worker.start()
+            self._announced({})
         except WorkerError as error:
             self._gone(error.message)
         self.started.set()
@@ -131,7 +133,12 @@ class IndexClient:
     async def status(self) -> dict[str, Any]:
         """Counts of the process (see index.service) and `restarts`; {"state": "off"} if it does not answer."""
         try:
+            # What is asked before the folders are told would be answered as if there were none.
+            async with asyncio.timeout(STATUS_WITHIN_S):
+                await self.started.wait()
             counts = await self._worker.request({"do": "status"}, STATUS_WITHIN_S)
+        except TimeoutError:
+            return {"state": "off", "problem": "The index process has not started yet.", "restarts": 0}
         except WorkerError as error:
             return {"state": "off", "problem": error.message, "restarts": self._worker.restarts}
         return {**counts, "restarts": self._worker.restarts}
@@ -149,7 +156,12 @@ class IndexClient:
 
     def _announced(self, _message: dict[str, Any]) -> None:
         distrust = self._crashes >= NATIVE_CRASHES_MAX
-        self._tell({"do": "folders", "folders": self._folders, "open": self._open, "distrust": distrust})
+        message = {"do": "folders", "folders": self._folders, "open": self._open, "distrust": distrust}
+        try:
+            self._worker.notify(message)
+        except WorkerError:
+            # Its first words may come before its pipes are ours: told again in a moment, it knows folders only once.
+            asyncio.get_running_loop().call_later(TELL_AGAIN_S, self._tell, message)
         if distrust:
             self._crashes = 0
 

@@ -55,6 +55,7 @@ class CopyClient:
         self._open = [os.fspath(f) for f in open_files]
         try:
             await self._worker.start()
+            self._announced({})  # its first words may come before its pipes are ours
         except WorkerError as error:
             self._gone(error.message)
 
