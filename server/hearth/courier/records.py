@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from hearth.backends.http import Deadlines
 from hearth.backends.wire import Value, string, table, tables
+from hearth.core.exchange import ToolCall
 from hearth.errors import (
     ContentRefused,
     ContextOverflow,
@@ -72,15 +73,6 @@ class Received:
     size: int
     sha256: str
     generation: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A whole call: `arguments` is a JSON object. Ids are unlike each other within an answer."""
-
-    id: str
-    name: str
-    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
