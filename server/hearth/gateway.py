@@ -10,13 +10,25 @@ import asyncio
 import ipaddress
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 from urllib.parse import urlsplit
 
-from hearth.backends.base import Backend, Delta, Embedder, Finish, Generate, Probe, State, Stateful, Usage
+from hearth.backends.base import (
+    Backend,
+    Chat,
+    Chatter,
+    Delta,
+    Embedder,
+    Finish,
+    Generate,
+    Probe,
+    State,
+    Stateful,
+    Usage,
+)
 from hearth.core.dialect import DIALECTS, Dialect
 from hearth.core.pace import Pace
 from hearth.errors import (
@@ -54,11 +66,17 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Server:
     """A server that can serve a role now."""
 
     backend: Backend
     probe: Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Target(Server):
+    """One for completion, and how its model takes text before and after the cursor."""
+
     dialect: Dialect
 
 
@@ -140,14 +158,21 @@ class Gateway:
         """What is known of every server, in order of preference."""
         return [self._health[m.backend.name].probe for m in self._members]
 
-    def target(self, role: str) -> Target | None:
+    @overload
+    def target(self, role: Literal["complete"]) -> Target | None: ...
+    @overload
+    def target(self, role: Literal["chat"]) -> Server | None: ...
+    def target(self, role: Literal["complete", "chat"]) -> Server | None:
         """The first server that is ready for `role`."""
-        for member in self._members:
-            health = self._health[member.backend.name]
-            dialect = DIALECTS.get(health.probe.dialect)
-            if role in member.roles and health.probe.state == "ready" and dialect:
-                return Target(member.backend, health.probe, dialect)
-        return None
+        return next(self._ready_for(role), None)
+
+    @overload
+    def targets(self, role: Literal["complete"]) -> list[Target]: ...
+    @overload
+    def targets(self, role: Literal["chat"]) -> list[Server]: ...
+    def targets(self, role: Literal["complete", "chat"]) -> Sequence[Server]:
+        """All servers that are ready for `role`, in the user's order."""
+        return list(self._ready_for(role))
 
     def why_no_target(self, role: str) -> str:
         """One sentence for the user: why `target` has nothing."""
@@ -185,15 +210,26 @@ class Gateway:
             except TimeoutError:
                 pass
 
-    async def stream(self, target: Target, request: Generate) -> AsyncGenerator[Delta | Finish]:
+    def stream(self, target: Server, request: Generate) -> AsyncGenerator[Delta | Finish]:
         """One generation, through the door. Raises EgressDenied before anything is sent, or BackendError."""
+        return self._through(target, lambda: target.backend.generate(request))
+
+    def chat(self, target: Server, request: Chat) -> AsyncGenerator[Delta | Finish]:
+        """One answer of a chat model, through the door: see `stream`."""
+        backend = target.backend
+        assert isinstance(backend, Chatter)
+        return self._through(target, lambda: backend.chat(request))
+
+    async def _through(
+        self, target: Server, begin: Callable[[], AsyncGenerator[Delta | Finish]]
+    ) -> AsyncGenerator[Delta | Finish]:
         self.check(target.backend.url)
         self.totals.calls += 1
         usage, pace = Usage(), self._paces.setdefault(target.backend.name, Pace())
         begun, first, last, pieces = time.perf_counter(), 0.0, 0.0, 0
         try:
             with self._traffic(target.backend.url).one():
-                async with aclosing(target.backend.generate(request)) as events:
+                async with aclosing(begin()) as events:
                     async for event in events:
                         last = time.perf_counter()
                         if not pieces:
@@ -212,7 +248,7 @@ class Gateway:
             pace.wrote(pieces - 1, last - first)
             self.totals.add(usage)
 
-    def pace(self, target: Target) -> Pace:
+    def pace(self, target: Server) -> Pace:
         """How fast the server was seen to read and to write."""
         return self._paces.get(target.backend.name) or Pace()
 
@@ -331,6 +367,17 @@ class Gateway:
             del self._health[name]
         await asyncio.gather(*(m.backend.aclose() for m in gone), return_exceptions=True)
 
+    def _ready_for(self, role: str) -> Iterator[Server]:
+        for member in self._members:
+            probe = self._health[member.backend.name].probe
+            if role not in member.roles or probe.state != "ready":
+                continue
+            if role == "chat":
+                if probe.chats and isinstance(member.backend, Chatter):
+                    yield Server(member.backend, probe)
+            elif dialect := DIALECTS.get(probe.dialect):
+                yield Target(member.backend, probe, dialect)
+
     def _is_ready(self, member: Member) -> bool:
         return self._health[member.backend.name].probe.state == "ready"
 
@@ -360,7 +407,7 @@ class Gateway:
             health.told.add(error.message)
             self._tell(error)
 
-    def _failed(self, target: Target, error: BackendError) -> None:
+    def _failed(self, target: Server, error: BackendError) -> None:
         health = self._health.get(target.backend.name)
         if health is None:
             return

@@ -5,9 +5,11 @@ labels a stream that broke off as complete. Closing the iterator (or cancelling 
 socket, so that the server stops generating.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from hearth.core.exchange import ToolCall
 
 Kind = Literal["llamacpp", "ollama", "openai", "embedded", "scripted"]
 State = Literal["ready", "loading", "down", "unauthorised", "wrong", "no_model"]
@@ -26,6 +28,23 @@ class Generate:
     max_tokens: int
     stop: tuple[str, ...] = ()
     temperature: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """One question to a chat model. `messages` and `tools` are in OpenAI's wire form, as `core.exchange.wire` and
+    `wire_tool` give them. `stop` is as in Generate.
+
+    `schema`: a JSON schema that the answer must fit; a server that cannot hold the model to it (`Probe.constrains`) is
+    not told of it.
+    """
+
+    messages: tuple[Mapping[str, Any], ...]
+    max_tokens: int
+    temperature: float = 0.2
+    stop: tuple[str, ...] = ()
+    tools: tuple[Mapping[str, Any], ...] = ()
+    schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +75,25 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The one terminal event. `truncated`: the stream ended without the server saying that it was done."""
+    """The one terminal event. `truncated`: the stream ended without the server saying that it was done.
+
+    Of a chat: `calls` are the tools it calls, only where the answer is whole (`stop`); `broken_calls` counts those that
+    must not be carried out. `thought_chars`: what the model thought aloud, which is in no Delta but did cost tokens.
+    """
 
     reason: Literal["stop", "length", "filter", "truncated"]
     usage: Usage = Usage()
+    calls: tuple[ToolCall, ...] = ()
+    broken_calls: int = 0
+    thought_chars: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What is known of a server: taken once at start, again after a failure, and shown by `hearth doctor`."""
+    """What is known of a server: taken once at start, again after a failure, and shown by `hearth doctor`.
+
+    `context_tokens` is what one request may fill: prompt and answer together. None where the server does not say.
+    """
 
     kind: Kind
     url: str
@@ -77,6 +106,9 @@ class Probe:
     stop_limit: int | None = None  # None: no limit known
     slots: int | None = None
     prefills: bool = False  # a request for no tokens leaves its prompt in the server's cache
+    chats: bool = False  # it is a Chatter, and its model is one that can chat
+    calls_tools: bool | None = None  # None: not known before it is tried
+    constrains: bool = False  # it can hold an answer to a JSON schema
     saves_state: bool = False  # it is Stateful: what it has read can be kept over a restart of the server
     problem: str = ""
     remedy: str = ""
@@ -105,6 +137,16 @@ class Backend(Protocol):
 
     async def aclose(self) -> None:
         """Release sockets and child processes."""
+        ...
+
+
+@runtime_checkable
+class Chatter(Protocol):
+    """What a Backend may also be: one whose model answers chats (where `Probe.chats`)."""
+
+    def chat(self, request: Chat) -> AsyncGenerator[Delta | Finish]:
+        """Stream one answer; the contract is that of `Backend.generate`. Raises ContextOverflow where the messages do
+        not fit, rather than let the server leave some out."""
         ...
 
 
