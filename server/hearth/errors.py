@@ -3,6 +3,9 @@
 HearthError                 has a message for the user and a remedy: what to do next
  |- WorkerError             a child process could not be started, died or did not answer
  |- EgressDenied            the gateway refused to contact a host
+ |- ConsentRefused          the user did not agree, or was not there to be asked: nothing was sent
+ |- NotAffordable           the budget of the day or the free quota does not allow it: nothing was sent
+ |- NobodyAnswers           every model that could have taken a request was tried or passed over
  |- LedgerError             what leaves could not be recorded: so nothing may leave
  |   `- LedgerDamaged       records are missing or were changed
  |- IndexFault              what is kept of the index could not be read or written; one of:
@@ -41,6 +44,18 @@ class WorkerError(HearthError):
 
 class EgressDenied(HearthError):
     """The gateway refused to contact a host."""
+
+
+class ConsentRefused(HearthError):
+    """The user did not agree, or was not there to be asked. Nothing was sent."""
+
+
+class NotAffordable(HearthError):
+    """The budget of the day, or the quota of free requests, does not allow it. Nothing was sent."""
+
+
+class NobodyAnswers(HearthError):
+    """Every model that could have taken a request was tried or passed over; the message says why."""
 
 
 class LedgerError(HearthError):
@@ -96,11 +111,13 @@ class ContextOverflow(BackendError):
 
 
 class RateLimited(BackendError):
-    """HTTP 429. `retry_after_s` is None if the server did not say."""
+    """HTTP 429. `retry_after_s` is None if the server did not say. `span`: whose limit it is, "minute" or "day" for the
+    account's free requests, "" for any other."""
 
-    def __init__(self, message: str, remedy: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str, remedy: str = "", retry_after_s: float | None = None, span: str = "") -> None:
         super().__init__(message, remedy)
         self.retry_after_s = retry_after_s
+        self.span = span
 
 
 class OutOfCredits(BackendError):

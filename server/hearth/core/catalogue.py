@@ -39,7 +39,8 @@ _BREAKPOINTS = {"anthropic/": 4, "qwen/": 4, "google/gemini": 1}
 class Entry:
     """A model. `context_tokens` is what prompt and answer may have together, by the provider's own word where that is
     less; 0 where nobody says. `output_tokens_max`: None where nobody says. `prompt`, `completion` and `request` (a fee
-    for each) are prices, each the highest that may apply, None where one is not known. `expires`: a date, "" for none.
+    for each) are prices, each the highest that may apply, None where one is not known; `cached` is that of a prompt
+    token which the provider has read before, None where nobody says. `expires`: a date, "" for none.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Entry:
     prompt: Decimal | None = None
     completion: Decimal | None = None
     request: Decimal | None = ZERO
+    cached: Decimal | None = None
     parameters: frozenset[str] = frozenset()
     expires: str = ""
     writes: bool = True
@@ -156,7 +158,8 @@ def options(entry: Entry, session: str, needs: Iterable[str] = ()) -> dict[str, 
     if entry.prompt is not None and entry.completion is not None:
         # Floats here, since the field is a JSON number; rounded up, so that the model's own price still passes.
         provider["max_price"] = {"prompt": _per_million(entry.prompt), "completion": _per_million(entry.completion)}
-    found: dict[str, Any] = {"provider": provider}
+    # Small contexts are shortened by the other side unless it is told not to: what was approved would not be read.
+    found: dict[str, Any] = {"provider": provider, "plugins": [{"id": "context-compression", "enabled": False}]}
     if session:
         found["session_id"] = session[:SESSION_CHARS_MAX]
     return found
@@ -185,6 +188,7 @@ def _entry(raw: dict[str, Any]) -> Entry | None:
         prompt=_highest(pricing.get("prompt"), *cached),
         completion=_highest(pricing.get("completion"), pricing.get("internal_reasoning", "0")),
         request=_highest(pricing.get("request", "0")),
+        cached=_price(pricing.get("input_cache_read")),
         parameters=frozenset(parameter for parameter in parameters if parameter),
         expires=text(raw.get("expiration_date"), ID_CHARS_MAX),
         writes="text" in (items(table(raw.get("architecture")).get("output_modalities")) or ["text"]),

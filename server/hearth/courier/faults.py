@@ -47,7 +47,7 @@ def fault_of(status: int, value: object, headers: Mapping[str, str], label: str)
     if status == 403:
         return _forbidden(told, kind, metadata, says)
     if status == 429 or kind == "rate_limit_exceeded":
-        return RateLimited(told, WAIT, _wait_s(metadata, headers))
+        return RateLimited(told, WAIT, _wait_s(metadata, headers), _span(metadata, says))
     if status == 413 or kind == "context_length_exceeded" or (status in (400, 422, 500) and is_overflow(says.lower())):
         return ContextOverflow(told, "Attach less, or choose a model with a larger context.")
     if status == 404 or availability == "model_not_found" or "not a valid model" in says.lower():
@@ -85,6 +85,14 @@ def _forbidden(told: str, kind: str, metadata: Value, says: str) -> BackendError
     if kind in KINDS_OF_MODERATION or "reasons" in metadata or "moderation" in says.lower():
         return ContentRefused(told, "The provider refuses this content: use the local model, or another one.")
     return Unauthorised(told, "The key may not do this: look at its permissions.")
+
+
+def _span(metadata: Value, says: str) -> str:
+    """Whose free requests are used up: those of the minute or of the day; "" where it is another limit."""
+    source = string(metadata.get("limit_source"))
+    if source.endswith("daily") or "free-models-per-day" in says:
+        return "day"
+    return "minute" if source.endswith("per_minute") or "free-models-per-min" in says else ""
 
 
 def _wait_s(metadata: Value, headers: Mapping[str, str]) -> float | None:

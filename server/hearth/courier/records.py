@@ -120,7 +120,7 @@ def error_to_json(error: HearthError) -> Value:
         "remedy": error.remedy,
     }
     if isinstance(error, RateLimited):
-        value["retry_after_s"] = error.retry_after_s
+        value["retry_after_s"], value["span"] = error.retry_after_s, error.span
     return value
 
 
@@ -129,7 +129,7 @@ def error_from_json(value: Value) -> HearthError:
     kind = _ERRORS.get(string(value.get("kind")), ServerFault)
     message, remedy = string(value.get("message")), string(value.get("remedy"))
     if kind is RateLimited:
-        return RateLimited(message, remedy, value.get("retry_after_s"))
+        return RateLimited(message, remedy, value.get("retry_after_s"), string(value.get("span")))
     return kind(message, remedy)
 
 
