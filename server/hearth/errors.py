@@ -8,6 +8,7 @@ HearthError                 has a message for the user and a remedy: what to do 
  |- NobodyAnswers           every model that could have taken a request was tried or passed over
  |- LedgerError             what leaves could not be recorded: so nothing may leave
  |   `- LedgerDamaged       records are missing or were changed
+ |- JournalError            what is about to change could not be written down, so it could not be undone
  |- IndexFault              what is kept of the index could not be read or written; one of:
  |   |- IndexCorrupt        damaged, foreign or of another version: it is put aside and built anew
  |   |- IndexFull           the disk is full: what was written before is still there
@@ -64,6 +65,10 @@ class LedgerError(HearthError):
 
 class LedgerDamaged(LedgerError):
     """Records of the ledger are missing or were changed. Nothing is added to it."""
+
+
+class JournalError(HearthError):
+    """What is about to change could not be written down. Applied all the same, it could not be undone."""
 
 
 class IndexFault(HearthError):
