@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("core",),
     ("settings",),
     ("backends", "store", "store_disk", "anchors", "known_values", "index", "courier", "worker", *LEDGER),
-    ("gateway", "cloud", "masking"),
+    ("gateway", "cloud", "masking", "rulings"),
     ("door",),
     ("gather", "copies", "project", "flight", "pilot", "idle", "embed", "complete", "why", "chat", "agent", "journal"),
     ("engine",),

@@ -25,11 +25,98 @@ def found(folder: Folder) -> set[str]:
 
 
 def test_every_kind_of_ignore_file_counts_by_itself(tmp_path: Path) -> None:
-    files = {name: f"from_{name[1:]}.py\n!*.py\nfrom_{name[1:]}.py\n" for name in IGNORE_FILES}
-    canaries = {f"deep/from_{name[1:]}.py": "canary" for name in IGNORE_FILES}
-    folder = plant(tmp_path, {**files, **canaries, "kept.py": "x"})
-    assert found(folder) == {"kept.py", *IGNORE_FILES}
-    assert not any(folder.allows(path) for path in canaries)
+    canary = {name: f"from_{name[1:].replace('/', '_')}.py" for name in IGNORE_FILES}
+    files = {name: f"{mine}\n!*.py\n{mine}\n" for name, mine in canary.items()}
+    folder = plant(tmp_path, {**files, **{f"deep/{mine}": "canary" for mine in canary.values()}, "kept.py": "x"})
+    assert found(folder) == {"kept.py", *(name for name in IGNORE_FILES if not name.startswith(".git/"))}
+    for name, mine in canary.items():
+        assert not folder.allows(f"deep/{mine}")
+        assert folder.excluded_by(f"deep/{mine}") == f"{name}, line 3 ({mine})"
+    assert folder.excluded_by("kept.py") == ""
+
+
+def unreadable(path: Path, how: str) -> str:
+    """Make an ignore file that nobody understands; what is said of it."""
+    path.unlink(missing_ok=True)
+    if how == "a folder":
+        path.mkdir()
+    elif how == "dangling":
+        path.symlink_to("nowhere")
+    elif how == "outside":
+        path.symlink_to("/etc/hostname")
+        return "is a link that leads out of the folder"
+    elif how == "a pipe":
+        os.mkfifo(path)
+    elif how == "too large":
+        path.write_bytes(b"# x\n" * (walk.IGNORE_FILE_BYTES_MAX // 4 + 1))
+        return "is too large"
+    elif how == "too many":
+        path.write_text("".join(f"a{n}\n" for n in range(walk.IGNORE_PATTERNS_MAX + 1)))
+        return "has too many rules"
+    else:
+        path.write_bytes({"binary": b"secret.py\n\x00", "another encoding": b"Geh\xe4lter/\n"}[how])
+        return "is not text"
+    return "cannot be read"
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".aiexclude"])
+@pytest.mark.parametrize(
+    "how",
+    ["a folder", "dangling", "outside", "a pipe", "too large", "too many", "binary", "another encoding"],
+)
+def test_what_nobody_understands_excludes_all_beneath_it(tmp_path: Path, how: str, name: str) -> None:
+    folder = plant(tmp_path, {"a.py": "x", "d/b.py": "x", "d/e/c.py": "x", f"d/e/{name}": "!c.py"})
+    why = unreadable(tmp_path / "d" / name, how)
+    assert found(folder) - {f"d/e/{name}"} == {"a.py"}
+    assert folder.excluded_by("d/e/c.py") == f"d/{name}, which {why}"
+    assert folder.problems == {str(tmp_path / "d" / name): why}
+
+
+def test_one_ignore_file_may_be_a_link_to_another_in_the_folder(tmp_path: Path) -> None:
+    folder = plant(tmp_path, {"rules/all": "secret.py", "secret.py": "x", "a.py": "x"})
+    (tmp_path / ".aiignore").symlink_to("rules/all")
+    assert folder.excluded_by("secret.py") == ".aiignore, line 1 (secret.py)"
+    assert folder.excluded_by("a.py") == ""
+    # What it is a link to changes, and then the link does.
+    (tmp_path / "rules/all").write_text("a.py")
+    folder.look_again()
+    assert (folder.excluded_by("secret.py"), folder.excluded_by("a.py")) == ("", ".aiignore, line 1 (a.py)")
+    (tmp_path / ".aiignore").unlink()
+    folder.look_again()
+    assert folder.excluded_by("a.py") == ""
+
+
+def test_rules_written_by_shells_that_write_utf_16(tmp_path: Path) -> None:
+    folder = plant(tmp_path, {"secret.py": "x", "a.py": "x"})
+    (tmp_path / ".gitignore").write_bytes("secret.py\r\n".encode("utf-16"))
+    assert found(folder) - {".gitignore"} == {"a.py"}
+
+
+def test_a_look_again_sees_every_change(tmp_path: Path) -> None:
+    folder = plant(tmp_path, {"d/a.py": "x"})
+    for rules, excluded in (("a.py", True), ("b.py", False), ("a.py", True), (None, False), ("d/", True)):
+        # Of the same size, and within the clock's grain: times alone would not tell.
+        if rules is None:
+            (tmp_path / ".gitignore").unlink()
+        else:
+            (tmp_path / ".gitignore").write_text(rules)
+        folder.look_again()
+        assert bool(folder.excluded_by("d/a.py")) == excluded
+
+
+@pytest.mark.parametrize(
+    ("rule", "path"),
+    [
+        ("a/**/b/**/c/**/d/**/e.py", "a/1/b/2/c/3/d/4/e.py"),
+        ("*a*b*c*d*e*.py", "1a2b3c4d5e6.py"),
+        ("x" * 200 + "/" + "y" * 220 + ".py", "x" * 200 + "/" + "y" * 220 + ".py"),
+        ("x" * 200 + "/" + "y" * 220 + "*.py", "x" * 200 + "/" + "y" * 220 + "1.py"),
+        ("[a]" * 150 + ".py", "a" * 150 + ".py"),
+    ],
+)
+def test_rules_that_would_take_long_ignore_more_never_less(tmp_path: Path, rule: str, path: str) -> None:
+    (tmp_path / ".gitignore").write_text(rule)
+    assert Folder(tmp_path).excluded_by(path)
 
 
 @pytest.mark.parametrize(

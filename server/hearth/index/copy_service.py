@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hearth.core.copying import CHARS_MAX, LINES_MAX, CopyModel
-from hearth.index.walk import IGNORE_FILES, Folder, read_bytes, text_lines
+from hearth.index.walk import IGNORE_FILE_NAMES, Folder, read_bytes, text_lines
 from hearth.worker import Child, answer_with
 
 if sys.platform != "win32":
@@ -91,7 +91,7 @@ class CopyIndexer:
         """A slice of work: a file, a part of a large one, or some directory entries."""
         if self._saved:
             path = self._saved.popleft()
-            if os.path.basename(path) in IGNORE_FILES:
+            if os.path.basename(path) in IGNORE_FILE_NAMES:
                 self._begin([])
             else:
                 self._reread(path)

@@ -15,7 +15,7 @@ from hearth.errors import IndexAway, IndexFull
 from hearth.index.manifest import FileRow
 from hearth.index.project import ProjectIndex
 from hearth.index.reading import Job, Outcome, Reader
-from hearth.index.walk import IGNORE_FILES, Folder
+from hearth.index.walk import IGNORE_FILE_NAMES, Folder
 
 RECENT_FILES_MAX = 300
 """So many of the files that were changed last come before the others."""
@@ -95,7 +95,7 @@ class FolderWork:
     def saved(self, path: str) -> None:
         """A file (path in the folder) was written, created or deleted."""
         name = path.rpartition("/")[2]
-        if name in IGNORE_FILES or path == GIT_HEAD or len(self._saved) >= SAVED_QUEUE_MAX:
+        if name in IGNORE_FILE_NAMES or path == GIT_HEAD or len(self._saved) >= SAVED_QUEUE_MAX:
             self._saved.clear()
             self.begin([])
         elif path not in self._saved:

@@ -2,27 +2,48 @@
 
 A file is read if no ignore file of any kind, no built-in rule and no secret's name (`core.deny`) speaks against it, and
 if it is ordinary text of a reasonable size. Symbolic links are not followed, so nothing outside the folder is reached.
-Nothing read is trusted: patterns of ignore files are bounded too.
+Nothing read is trusted: patterns of ignore files are bounded too. An ignore file that is there and cannot be
+understood excludes all that lies beneath its folder: what it would have kept back, nobody knows.
 """
 
+import errno
 import itertools
 import os
 import re
 import stat
+import sys
+import time
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from pathspec import GitIgnoreSpec
 
 from hearth.core.deny import is_secret
 
-IGNORE_FILES = (".gitignore", ".cursorignore", ".continueignore", ".clineignore", ".aiignore", ".copilotignore")
-_IGNORE_NAMES = frozenset(IGNORE_FILES)
+IGNORE_FILES = (
+    ".gitignore", ".git/info/exclude", ".ignore", ".rgignore", ".aiignore", ".aiexclude", ".cursorignore",
+    ".cursorindexingignore", ".codeiumignore", ".windsurfignore", ".copilotignore", ".geminiignore", ".continueignore",
+    ".clineignore", ".rooignore", ".kilocodeignore", ".aiderignore", ".augmentignore", ".tabbyignore", ".tabnineignore",
+    ".cody/ignore", ".claudeignore", ".qwenignore", ".gooseignore", ".crushignore", ".contextignore", ".llmignore",
+)  # fmt: skip
+"""What keeps files from git, from searches, and from assistants: whichever of them a project's people use."""
+IGNORE_FILE_NAMES = frozenset(name.rpartition("/")[2] for name in IGNORE_FILES)
+_IGNORE_ENTRIES = frozenset(name.partition("/")[0] for name in IGNORE_FILES)
 IGNORE_FILE_BYTES_MAX = 256 * 1024
-IGNORE_PATTERNS_MAX = 2_000
+IGNORE_PATTERNS_MAX = 5_000
 IGNORE_PATTERN_CHARS_MAX = 400
 IGNORE_PATTERN_STARS_MAX = 3
+IGNORE_RULE_SHOWN_CHARS = 60
+SETTLED_S = 0.1
+"""A file that changed less than this before it was read may change again without its times telling so."""
+PROBLEMS_MAX = 64
+UNREADABLE = "cannot be read"
+TOO_LARGE = "is too large"
+NOT_TEXT = "is not text"
+TOO_MANY = "has too many rules"
 FILE_BYTES_MAX = 1_000_000
 BINARY_PROBE_BYTES = 8_192
 CONTROL_SHARE_MAX = 0.01
@@ -59,22 +80,60 @@ _GENERATED = re.compile(
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
-Rules = tuple[GitIgnoreSpec, ...]
-"""One for each of IGNORE_FILES, or () where a folder has none of them."""
+class Ignoring(NamedTuple):
+    """What one ignore file says: `kind` is its place in IGNORE_FILES, `lines` has the number and text of each pattern.
+
+    `problem` says why it cannot be understood: then there is no `spec`, and all beneath its folder is excluded.
+    """
+
+    kind: int
+    spec: GitIgnoreSpec | None
+    lines: tuple[tuple[int, str], ...] = ()
+    problem: str = ""
+
+
+Rules = tuple[Ignoring, ...]
+"""Of the ignore files that a folder has."""
+Stamp = tuple[tuple[int, ...] | None, ...]
 
 
 @dataclass(slots=True)
 class Folder:
-    """A workspace folder and its ignore rules, read as they are needed. Paths inside are relative, with "/"."""
+    """A workspace folder and its ignore rules, read as they are needed. Paths inside are relative, with "/".
+
+    `problems`: ignore files that cannot be understood, by path, and why.
+    """
 
     root: Path
+    problems: dict[str, str] = field(default_factory=dict[str, str])
     _rules: dict[str, Rules] = field(default_factory=dict[str, Rules])
     _chains: dict[str, tuple[tuple[str, Rules], ...]] = field(default_factory=dict[str, tuple[tuple[str, Rules], ...]])
+    _stamps: dict[str, Stamp] = field(default_factory=dict[str, Stamp])
+    _unsure: set[str] = field(default_factory=set[str])
 
     def forget_rules(self) -> None:
         """Read the ignore files again from now on."""
         self._rules.clear()
         self._chains.clear()
+        self._stamps.clear()
+        self._unsure.clear()
+        self.problems.clear()
+
+    def look_again(self) -> None:
+        """From now on, see whether ignore files have changed before their rules are used again."""
+        self._chains.clear()
+        self._unsure = set(self._rules)
+
+    def excluded_by(self, relative: str) -> str:
+        """The rule of an ignore file that excludes a file, or a folder above it: `.gitignore, line 3 (dist/)`; "" for
+        none. Neither secrets' names nor what is skipped for its size or kind count here."""
+        parts = relative.split("/")
+        if len(parts) > DEPTH_MAX:
+            return f"nothing that is known, for it lies more than {DEPTH_MAX} folders deep"
+        for n in range(1, len(parts)):
+            if rule := self._excluding("/".join(parts[:n]) + "/"):
+                return rule
+        return self._excluding(relative)
 
     def relative(self, path: str) -> str | None:
         """`path` inside this folder, None if it is not, or if a link on the way leads elsewhere."""
@@ -114,16 +173,25 @@ class Folder:
         return not self._ignored(relative)
 
     def _ignored(self, relative: str) -> bool:
-        """Each kind of ignore file decides by itself, the nearest one first; one that says so is enough."""
-        undecided = set(range(len(IGNORE_FILES)))
+        return bool(self._excluding(relative))
+
+    def _excluding(self, relative: str) -> str:
+        """The rule that excludes a path, folders with "/" at the end. Each kind of ignore file decides by itself, the
+        nearest one first; one that says so is enough, and so is one that nobody understands."""
+        decided: set[int] = set()
         for folder, rules in self._chain(relative.rstrip("/").rpartition("/")[0]):
             inside = relative[len(folder) + 1 :] if folder else relative
-            for kind, spec in enumerate(rules):
-                if kind in undecided and (verdict := spec.check_file(inside).include) is not None:
-                    if verdict:
-                        return True
-                    undecided.discard(kind)
-        return False
+            for rule in rules:
+                if rule.spec is None:
+                    return f"{_named(folder, rule)}, which {rule.problem}"
+                if rule.kind in decided:
+                    continue
+                found = rule.spec.check_file(_folded(inside))
+                if found.include:
+                    return _line_of(folder, rule, found.index)
+                if found.include is not None:
+                    decided.add(rule.kind)
+        return ""
 
     def _chain(self, folder: str) -> tuple[tuple[str, Rules], ...]:
         """The folders from this one up that have rules, with them."""
@@ -136,10 +204,36 @@ class Folder:
 
     def _rules_in(self, folder: str) -> Rules:
         rules = self._rules.get(folder)
+        if rules is not None and folder in self._unsure:
+            self._unsure.discard(folder)
+            if self._stamps.get(folder) != self._stamp(folder):
+                rules = None
         if rules is None:
-            specs = [_read_rules(self.root / folder / name) for name in IGNORE_FILES]
-            rules = self._rules[folder] = tuple(specs) if any(specs) else ()
+            # Before they are read: what changes while they are is seen at the next look.
+            stamp = self._stamp(folder)
+            rules = self._rules[folder] = tuple(self._read_rules(folder))
+            if _settled(stamp):
+                self._stamps[folder] = stamp
+            else:
+                self._stamps.pop(folder, None)
         return rules
+
+    def _stamp(self, folder: str) -> Stamp:
+        return tuple(_stamp_of(f"{self.root}/{folder}/{name}") for name in IGNORE_FILES)
+
+    def _read_rules(self, folder: str) -> Iterator[Ignoring]:
+        for kind, name in enumerate(IGNORE_FILES):
+            path = self.root / folder / name
+            rule = _read_rules(path, kind, self.root)
+            if rule is None:
+                self.problems.pop(str(path), None)
+                continue
+            if not rule.problem:
+                self.problems.pop(str(path), None)
+            elif len(self.problems) < PROBLEMS_MAX:
+                self.problems[str(path)] = rule.problem
+            if rule.problem or rule.lines:
+                yield rule
 
     def walk(self) -> Iterator[str | None]:
         """Relative paths of the files to read, folder by folder, near ones first; None now and then to let go.
@@ -159,7 +253,7 @@ class Folder:
                         entries = list(itertools.islice(found, ENTRIES_MAX))
                 except OSError:
                     continue
-                if not any(entry.name in _IGNORE_NAMES for entry in entries):
+                if not any(entry.name in _IGNORE_ENTRIES for entry in entries):
                     self._rules.setdefault(relative, ())  # so that nobody looks for them
                 for entry in entries:
                     seen += 1
@@ -189,34 +283,114 @@ def _kind(entry: "os.DirEntry[str]") -> str:
         return ""
 
 
-def _read_rules(path: Path) -> GitIgnoreSpec:
+def _named(folder: str, rule: Ignoring) -> str:
+    name = IGNORE_FILES[rule.kind]
+    return f"{folder}/{name}" if folder else name
+
+
+def _line_of(folder: str, rule: Ignoring, index: int | None) -> str:
+    if index is None:
+        return _named(folder, rule)
+    number, text = rule.lines[index]
+    shown = text if len(text) <= IGNORE_RULE_SHOWN_CHARS else f"{text[:IGNORE_RULE_SHOWN_CHARS]}..."
+    return f"{_named(folder, rule)}, line {number} ({shown})"
+
+
+def _folded(path: str) -> str:
+    """A path, or a rule, as it is compared: where the file system does not tell case and Unicode form apart, nor do
+    the rules."""
+    return unicodedata.normalize("NFC", path).casefold() if sys.platform in ("win32", "darwin") else path
+
+
+def _stamp_of(path: str) -> tuple[int, ...] | None:
+    try:
+        found = os.lstat(path)
+    except (OSError, ValueError):
+        return None
+    stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_mode)
+    return (*stamp, *(_stamp_of(os.path.realpath(path)) or ())) if stat.S_ISLNK(found.st_mode) else stamp
+
+
+def _settled(stamp: Stamp) -> bool:
+    newest = max((at for each in stamp if each for at in (*each[:2], *each[5:7])), default=0)
+    return newest < time.time_ns() - int(SETTLED_S * 1e9)
+
+
+def _read_rules(path: Path, kind: int, root: Path) -> Ignoring | None:
+    """What an ignore file says, None if there is none."""
+    linked = os.path.islink(path)
+    try:
+        found = os.lstat(path)
+        if linked:
+            # Projects link one assistant's file to another's; what lies outside of the folder is not reached.
+            path = Path(os.path.realpath(path))
+            if not path.is_relative_to(os.path.realpath(root)):
+                return Ignoring(kind, None, problem="is a link that leads out of the folder")
+            found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return Ignoring(kind, None, problem=UNREADABLE) if linked else None
+    except (OSError, ValueError) as error:
+        # What the file system has no room for in a name, is not there.
+        absent = isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG
+        return None if absent else Ignoring(kind, None, problem=UNREADABLE)
+    if found.st_size > IGNORE_FILE_BYTES_MAX:
+        return Ignoring(kind, None, problem=TOO_LARGE)
     data = read_bytes(path, IGNORE_FILE_BYTES_MAX)
-    if data is None:
-        return GitIgnoreSpec.from_lines([])
+    text = None if data is None else _rules_text(data)
+    if text is None:
+        return Ignoring(kind, None, problem=UNREADABLE if data is None else NOT_TEXT)
+    return _understood(text, kind)
+
+
+def _rules_text(data: bytes) -> str | None:
+    """Some shells write UTF-16."""
+    try:
+        text = data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    return None if "\x00" in text else text
+
+
+def _understood(text: str, kind: int) -> Ignoring:
+    lines: list[tuple[int, str]] = []
     patterns: list[str] = []
-    for line in _LINE_END.split(data.decode("utf-8", "replace"))[:IGNORE_PATTERNS_MAX]:
-        pattern = _bounded(line)
+    for number, line in enumerate(_LINE_END.split(text), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        pattern = _bounded(_folded(line))
         try:
             GitIgnoreSpec.from_lines([pattern])
         except ValueError:
+            continue  # git takes no notice of it either
+        if not pattern:
             continue
+        if len(lines) >= IGNORE_PATTERNS_MAX:
+            return Ignoring(kind, None, problem=TOO_MANY)
+        lines.append((number, line.strip()))
         patterns.append(pattern)
-    return GitIgnoreSpec.from_lines(patterns)
+    return Ignoring(kind, GitIgnoreSpec.from_lines(patterns), tuple(lines))
 
 
 def _bounded(pattern: str) -> str:
     """A pattern that cannot take long to match: one with many stars is cut at the last allowed one, to ignore more."""
-    if len(pattern) <= IGNORE_PATTERN_CHARS_MAX and pattern.replace("**/", "").count("*") <= IGNORE_PATTERN_STARS_MAX:
-        return pattern if pattern.count("**/") <= IGNORE_PATTERN_STARS_MAX else ""
+    stars = pattern.replace("**/", "").count("*")
+    folders = pattern.count("**/")
+    within = stars <= IGNORE_PATTERN_STARS_MAX and folders <= IGNORE_PATTERN_STARS_MAX
+    if within and (len(pattern) <= IGNORE_PATTERN_CHARS_MAX or not (stars or folders or "[" in pattern)):
+        return pattern
     if pattern.startswith("!"):
         return ""
     at = -1
     for _ in range(IGNORE_PATTERN_STARS_MAX):
-        found = pattern.find("*", at + 1)
+        found = pattern.find("*", at + 1, IGNORE_PATTERN_CHARS_MAX)
         if found < 0:
             break
-        at = found
-    return pattern[: at + 1] if at >= 0 else ""
+        at = found + (pattern[found : found + 2] == "**")
+    if at >= 0:
+        return pattern[: at + 1]
+    # A long one with its stars at its end: all that begins like it.
+    head = pattern[:IGNORE_PATTERN_CHARS_MAX].partition("[")[0].rpartition("/")[0]
+    return f"{head}/**" if head else "*"
 
 
 def read_bytes(path: Path, bytes_max: int = FILE_BYTES_MAX) -> bytes | None:
