@@ -58,6 +58,10 @@ class Redactor:
     def __repr__(self) -> str:
         return f"Redactor({len(self._values)} secrets)"
 
+    def learn(self, known: KnownValues) -> None:
+        """From now on these are the known values; placeholders that were given stay."""
+        self._known = known
+
     def redact(self, text: str) -> Redacted:
         """The text with every secret masked, and what was masked. Masked text comes back as it is."""
         spans = self._find(text)

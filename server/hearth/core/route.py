@@ -150,6 +150,15 @@ def plan(
     return Plan(attempts, tuple(passed[:PASSED_MAX]), _summary(attempts, passed, why))
 
 
+def asks_cloud(
+    task: Task, verdicts: Mapping[Destination, Decision], health: Health, choice: Choice, now: float
+) -> bool:
+    """Whether a plan would look at the cloud's models: then its catalogue must be known first."""
+    quick, slow, passed = _local(task, verdicts, health.locals)
+    wanted = _why_cloud(task, quick, slow, passed, choice)
+    return bool(wanted) and not task.answered and not _why_not_cloud(task, verdicts, health, choice, now)
+
+
 def _summary(attempts: Sequence[Attempt], passed: Sequence[Passed], why: str) -> str:
     if not attempts:
         return "; ".join(f"{one.name}: {one.reason}" for one in passed[:SAID_MAX]) or "there is no model"

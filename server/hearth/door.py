@@ -1,0 +1,478 @@
+"""The only way to a chat model: policy, masking, consent, ledger, route, stream, and back to the local model.
+
+    origins -> policy.decide -> route.plan -> [mask -> consent -> ledger ->] stream -> restore
+                     ^                                                        |
+                     `------------------ planned anew after a failure <------'
+
+Each attempt is planned anew from what is known by then, and none is made twice. What was masked is put back into the
+answer here, so that nobody above sees a placeholder. Completions at the cursor have a path of their own (gateway).
+"""
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+from hearth.backends.base import Chat, Delta, Finish
+from hearth.cloud import Arrived, Cloud, Shipment
+from hearth.core import approval as approvals
+from hearth.core import budget, catalogue, policy, route
+from hearth.core.approval import Answer
+from hearth.core.budget import ZERO
+from hearth.core.catalogue import Entry
+from hearth.core.exchange import Done, Event, Note, Placed, Request, Restarted, Text, wire, wire_tool
+from hearth.core.origin import DESTINATIONS, Destination, Origin
+from hearth.core.policy import Decision, Rules
+from hearth.core.proposal import Proposal
+from hearth.core.redact import Redactor
+from hearth.core.route import Attempt, Choice, Health, Local, Plan, Task
+from hearth.errors import (
+    BackendError,
+    ConsentRefused,
+    EgressDenied,
+    HearthError,
+    LedgerError,
+    NobodyAnswers,
+    NotAffordable,
+)
+from hearth.gateway import Gateway, Server, is_loopback
+from hearth.masking import Masks, restored_calls
+
+CHARS_PER_TOKEN = 3.2
+"""Of code and prose together, a little low: a prompt should fit."""
+MESSAGE_TOKENS = 8
+"""What a chat template puts around a message, about."""
+CONTEXT_UNKNOWN_TOKENS = 4_096
+ATTEMPTS_MAX = 6
+ASKED_MAX = 5
+"""How often consent is asked for one request: "Show exactly" asks again."""
+ABOUT_OUTPUT_SHARE = 3
+"""An answer takes about a third of what it may."""
+_SCOPES: dict[str, approvals.Scope] = {scope: scope for scope in approvals.SCOPES}
+RETENTION = "providers that neither keep nor train on it"
+
+Consent = Callable[[Proposal], Awaitable[Answer | None]]
+"""Asks the user. None: no answer came, which is no consent."""
+
+
+async def nobody(_proposal: Proposal) -> Answer | None:
+    """The consent of somebody who is not there to be asked."""
+    return "Use local model"
+
+
+class Judge(Protocol):
+    """What the policy must know of the world."""
+
+    async def prepare(self, origins: Iterable[Origin]) -> None:
+        """Find out what decisions about these need: what ignore files say of them."""
+        ...
+
+    def rules(self, approved: bool = False) -> Rules:
+        """For decisions about now."""
+        ...
+
+
+@dataclass(slots=True)
+class _Asking:
+    """A request on its way through. `tried`: who was asked already. `closed`: why the cloud no longer is."""
+
+    request: Request
+    consent: Consent
+    choice: Choice
+    tried: set[tuple[str, str, str]] = field(default_factory=set[tuple[str, str, str]])
+    closed: str = ""
+    error: HearthError | None = None
+    said: bool = False
+    bound: approvals.Request | None = None
+
+    def failed(self, attempt: Attempt, error: HearthError) -> None:
+        self.tried.add(_key(attempt))
+        self.error = error
+        if isinstance(error, LedgerError | EgressDenied) and attempt.place == "cloud":
+            self.closed = error.message.rstrip(".")
+
+
+class Door:
+    """See the module docstring. Without `cloud` there is none."""
+
+    def __init__(self, gateway: Gateway, cloud: Cloud, judge: Judge, masks: Masks) -> None:
+        self._gateway = gateway
+        self._cloud = cloud
+        self._judge = judge
+        self._masks = masks
+
+    async def ask(self, request: Request, consent: Consent = nobody) -> AsyncGenerator[Event]:
+        """One answer: see core.exchange for the events. Closing it ends the request wherever it is.
+
+        Raises ConsentRefused, NobodyAnswers, or the last error of those that were asked.
+        """
+        asking = _Asking(request, consent, request.choice)
+        try:
+            while True:
+                plan = await self._plan(asking)
+                attempt = next((one for one in plan.attempts if _key(one) not in asking.tried), None)
+                if attempt is None or len(asking.tried) >= ATTEMPTS_MAX:
+                    raise asking.error or NobodyAnswers(_sentence(plan.reason), _what_to_do(plan))
+                for event in _told(asking, attempt, plan):
+                    yield event
+                try:
+                    async with aclosing(self._try(asking, attempt, plan)) as events:
+                        async for event in events:
+                            asking.said |= isinstance(event, Text)
+                            yield event
+                    return
+                except (BackendError, NotAffordable, LedgerError, EgressDenied) as error:
+                    asking.failed(attempt, error)
+                except _StaysHere as stays:
+                    asking.choice = replace(asking.choice, place="local", model="")
+                    asking.closed = stays.message
+                    asking.error = ConsentRefused(
+                        "Nothing was sent, and no model of yours can take this.",
+                        "Start a model server with enough context, or allow the request.",
+                    )
+        finally:
+            if asking.bound is not None:
+                self._cloud.used(asking.bound)
+
+    # Who is asked
+
+    async def _plan(self, asking: _Asking) -> Plan:
+        request, cloud = asking.request, self._cloud
+        await self._judge.prepare(request.origins)
+        verdicts = self._verdicts(asking)
+        task, health = _task(request), Health(self._locals(), cloud.standing)
+        money = budget.Budget(cap=ZERO)
+        if route.asks_cloud(task, verdicts, health, asking.choice, cloud.now):
+            trouble = await cloud.look()
+            try:
+                money = await cloud.money()
+            except LedgerError as error:
+                asking.closed = trouble = error.message.rstrip(".")
+            if trouble and not cloud.models.entries:
+                asking.closed = trouble
+            verdicts = self._verdicts(asking)
+            health = replace(health, cloud=cloud.standing)
+        choice = replace(asking.choice, models=asking.choice.models or cloud.settings.models)
+        return route.plan(task, verdicts, health, money, cloud.models, choice, cloud.now)
+
+    def _verdicts(self, asking: _Asking) -> dict[Destination, Decision]:
+        rules, origins = self._judge.rules(), asking.request.origins
+        verdicts: dict[Destination, Decision] = {
+            place: policy.decide(origins, place, "prompt", rules) for place in DESTINATIONS
+        }
+        closed = asking.closed or self._cloud.problem
+        if closed and verdicts["cloud"].verdict != "deny":
+            verdicts["cloud"] = Decision("deny", closed)
+        return verdicts
+
+    def _locals(self) -> tuple[Local, ...]:
+        servers = self._gateway.targets("chat")
+        if not servers:
+            return (Local("local models", "", 0, problem=self._gateway.why_no_target("chat")),)
+        found: list[Local] = []
+        for server in servers:
+            pace = self._gateway.pace(server)
+            found.append(
+                Local(
+                    server.backend.name,
+                    server.probe.model or server.backend.name,
+                    server.probe.context_tokens or CONTEXT_UNKNOWN_TOKENS,
+                    place_of(server.backend.url),
+                    reads_per_s=pace.prefill_tokens_per_s,
+                    writes_per_s=pace.decode_tokens_per_s,
+                )
+            )
+        return tuple(found)
+
+    # Asking them
+
+    def _try(self, asking: _Asking, attempt: Attempt, plan: Plan) -> AsyncGenerator[Event]:
+        return self._away(asking, attempt, plan) if attempt.place == "cloud" else self._here(asking, attempt)
+
+    async def _here(self, asking: _Asking, attempt: Attempt) -> AsyncGenerator[Event]:
+        """A model server of the user's own."""
+        request = asking.request
+        server = self._server(attempt.name)
+        yield Placed(
+            attempt.place, attempt.name, attempt.model, attempt.reason, context_tokens=server.probe.context_tokens
+        )
+        redactor: Redactor | None = None
+        messages = tuple(wire(message) for message in request.messages)
+        if attempt.policy.verdict == "redact":
+            redactor = await self._masks.of(request.conversation)
+            messages = (await self._masks.masked(redactor, request.messages)).messages
+        chat = Chat(
+            messages,
+            attempt.output_tokens,
+            stop=request.stop,
+            tools=tuple(wire_tool(tool) for tool in request.tools),
+            schema=request.schema,
+        )
+        restorer = redactor.restorer() if redactor else None
+        async with aclosing(self._gateway.chat(server, chat)) as events:
+            async for event in events:
+                if isinstance(event, Finish):
+                    if restorer and (rest := restorer.finish()):
+                        yield Text(rest)
+                    yield _done_here(event, attempt, redactor)
+                elif text := restorer.feed(event.text) if restorer else event.text:
+                    yield Text(text)
+
+    async def _away(self, asking: _Asking, attempt: Attempt, plan: Plan) -> AsyncGenerator[Event]:
+        """The cloud."""
+        request, entry = asking.request, attempt.entry
+        assert entry is not None
+        redactor = await self._masks.of(request.conversation)
+        masked = await self._masks.masked(redactor, request.messages)
+        approval = await self._agreed(asking, attempt, plan, masked.messages, masked.rules)
+        # The user may have taken minutes to answer.
+        await self._judge.prepare(request.origins)
+        if not policy.decide(request.origins, "cloud", "prompt", self._judge.rules(approved=True)).allowed:
+            raise EgressDenied("What may leave has changed meanwhile, so nothing was sent.", "Ask again.")
+        yield Placed(
+            "cloud", self._cloud.host, entry.id, attempt.reason, attempt.forecast, context_tokens=entry.context_tokens
+        )
+        shipment = Shipment(
+            entry,
+            request.kind,
+            _with_marks(masked.messages, catalogue.breakpoints(entry.id)),
+            attempt.output_tokens,
+            attempt.forecast,
+            request.origins,
+            attempt.reason,
+            approval,
+            request.conversation,
+            _fields(request, entry),
+            request.urgent,
+        )
+        restorer = redactor.restorer()
+        async with aclosing(self._cloud.send(shipment)) as events:
+            async for event in events:
+                if isinstance(event, Delta):
+                    if text := restorer.feed(event.text):
+                        yield Text(text)
+                else:
+                    if rest := restorer.finish():
+                        yield Text(rest)
+                    yield _done_away(event, attempt, redactor, self._cloud.host)
+
+    def _server(self, name: str) -> Server:
+        for server in self._gateway.targets("chat"):
+            if server.backend.name == name:
+                return server
+        raise NobodyAnswers(f"{name} is no longer there.", "Try again.")
+
+    async def _agreed(
+        self,
+        asking: _Asking,
+        attempt: Attempt,
+        plan: Plan,
+        messages: tuple[dict[str, Any], ...],
+        rules: tuple[str, ...],
+    ) -> str:
+        """By what the request may leave, in words. Raises ConsentRefused or _StaysHere."""
+        request, cloud = asking.request, self._cloud
+        exact = json.dumps([messages, [wire_tool(tool) for tool in request.tools]], ensure_ascii=False, sort_keys=True)
+        digest = sha256(exact.encode("utf-8", "surrogatepass")).hexdigest()
+        bound = asking.bound = approvals.Request(cloud.origin, request.kind, request.workspace, digest)
+        if known := await cloud.covering(bound):
+            return known.name
+        proposal = _proposal(bound, request, attempt, plan, messages, rules, cloud.host, await cloud.money(), cloud.now)
+        for _ in range(ASKED_MAX):
+            answer = await asking.consent(proposal)
+            if answer != "Show exactly":
+                break
+        else:
+            answer = None
+        if answer == "Use local model":
+            raise _StaysHere("you chose a local model")
+        scope = approvals.scope_of(answer, _SCOPES.get(cloud.settings.approval, "each"))
+        given = await cloud.grant(bound, scope) if scope else None
+        if given is None:
+            raise ConsentRefused("Nothing was sent.")
+        return given.name
+
+
+class _StaysHere(Exception):
+    """The user wants a local model instead."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+def place_of(url: str) -> Literal["machine", "own"]:
+    """Where a model server of the user's is."""
+    return "machine" if url.startswith("inproc:") or is_loopback((urlsplit(url).hostname or "").lower()) else "own"
+
+
+def tokens_about(chars: int) -> int:
+    """How many tokens a text has, about."""
+    return int(chars / CHARS_PER_TOKEN) + 1
+
+
+def _task(request: Request) -> Task:
+    chars = sum(len(message.text) for message in request.messages)
+    around = MESSAGE_TOKENS * len(request.messages)
+    calls = sum(len(json.dumps(dict(call.arguments))) for message in request.messages for call in message.calls)
+    tools = len(json.dumps([wire_tool(tool) for tool in request.tools])) if request.tools else 0
+    most = sum(len(message.text.encode("utf-8", "surrogatepass")) for message in request.messages) + calls + tools
+    needs = frozenset(
+        name for name, wanted in (("tools", request.tools), ("response_format", request.schema)) if wanted
+    )
+    return Task(
+        request.kind,
+        tokens_about(chars + calls + tools) + around,
+        request.output_tokens,
+        most + 2 * around,  # no token is shorter than a byte
+        request.files,
+        needs,
+        urgent=request.urgent,
+    )
+
+
+def _fields(request: Request, entry: Entry) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if request.tools:
+        fields["tools"] = [wire_tool(tool) for tool in request.tools]
+    if request.schema is not None and "response_format" in entry.parameters:
+        named = {"name": "answer", "strict": True, "schema": dict(request.schema)}
+        fields["response_format"] = {"type": "json_schema", "json_schema": named}
+    if request.stop:
+        fields["stop"] = list(request.stop[:4])
+    return fields
+
+
+def _with_marks(messages: tuple[dict[str, Any], ...], marks: int) -> tuple[dict[str, Any], ...]:
+    """With the prefix marked that a provider should keep: behind the system's words, and behind the last turn but one,
+    where the next request of the conversation will still be the same."""
+    if not marks:
+        return messages
+    system = max((at for at, one in enumerate(messages) if one["role"] == "system"), default=-1)
+    wanted = [at for at in dict.fromkeys((len(messages) - 1, system)) if at >= 0][:marks]
+    return tuple(_marked(one) if at in wanted and one["content"] else one for at, one in enumerate(messages))
+
+
+def _marked(message: dict[str, Any]) -> dict[str, Any]:
+    part = {"type": "text", "text": message["content"], "cache_control": {"type": "ephemeral"}}
+    return {**message, "content": [part]}
+
+
+def _proposal(
+    bound: approvals.Request,
+    request: Request,
+    attempt: Attempt,
+    plan: Plan,
+    messages: tuple[dict[str, Any], ...],
+    rules: tuple[str, ...],
+    host: str,
+    money: budget.Budget,
+    now: float,
+) -> Proposal:
+    entry = attempt.entry
+    assert entry is not None
+    chars = sum(len(str(message["content"])) for message in messages)
+    tokens = tokens_about(chars) + MESSAGE_TOKENS * len(messages)
+    about = catalogue.forecast(entry, tokens, attempt.output_tokens // ABOUT_OUTPUT_SHARE) or ZERO
+    behind = [one for one in plan.attempts if one.place == "cloud" and one is not attempt]
+    return Proposal(
+        bound,
+        host,
+        entry.id,
+        tuple(one.model for one in behind),
+        request.origins,
+        rules,
+        len(json.dumps(messages, ensure_ascii=False).encode("utf-8", "surrogatepass")),
+        tokens,
+        min(about, attempt.forecast),
+        max((one.forecast for one in (attempt, *behind)), default=ZERO),
+        budget.left(money, now),
+        RETENTION,
+        attempt.reason,
+        _exact(messages),
+    )
+
+
+def _exact(messages: tuple[dict[str, Any], ...]) -> str:
+    """To be read: each message under its role."""
+    pages: list[str] = []
+    for message in messages:
+        calls = json.dumps(message["tool_calls"], ensure_ascii=False, indent=2) if "tool_calls" in message else ""
+        pages.append(f"[{message['role']}]\n{message['content']}{calls}\n")
+    return "\n".join(pages)
+
+
+def _done_here(finish: Finish, attempt: Attempt, redactor: Redactor | None) -> Done:
+    usage = finish.usage
+    cached = None
+    if usage.prompt_tokens is not None and usage.prefilled_tokens is not None:
+        cached = max(0, usage.prompt_tokens - usage.prefilled_tokens)
+    return Done(
+        finish.reason,
+        attempt.place,
+        attempt.name,
+        attempt.model,
+        restored_calls(redactor, finish.calls) if redactor else finish.calls,
+        finish.broken_calls,
+        usage.prompt_tokens,
+        cached,
+        usage.generated_tokens,
+        ZERO,
+    )
+
+
+def _done_away(arrived: Arrived, attempt: Attempt, redactor: Redactor, host: str) -> Done:
+    outcome = arrived.outcome
+    return Done(
+        outcome.reason,
+        "cloud",
+        host,
+        outcome.model or attempt.model,
+        restored_calls(redactor, outcome.tool_calls),
+        outcome.broken_calls,
+        outcome.prompt_tokens,
+        outcome.cached_tokens,
+        outcome.generated_tokens,
+        None if outcome.cost is None else Decimal(str(outcome.cost)),
+        outcome.provider,
+        arrived.entries,
+    )
+
+
+def _told(asking: _Asking, attempt: Attempt, plan: Plan) -> list[Event]:
+    """What the user should know before this attempt: what went wrong before, and who answers instead."""
+    error, asking_again = asking.error, asking.said
+    asking.said = False
+    if error is not None and not isinstance(error, ConsentRefused):
+        where = attempt.model if attempt.place == "cloud" else f"{attempt.model}, here on this machine,"
+        if attempt.place == "own":
+            where = f"{attempt.model}, on a host of yours,"
+        note = f"{error.message.rstrip('.')}. Now {where} answers."
+        return [Restarted(note, _own(error)) if asking_again else Note(note, _own(error))]
+    if attempt.place != "cloud" and asking.request.choice.place == "cloud":
+        return [Note(_sentence(plan.reason if not asking.closed else f"nothing was sent: {asking.closed}"))]
+    return []
+
+
+def _own(error: HearthError) -> str:
+    """A remedy that still is one: not that the local model answers meanwhile, for it does."""
+    return "" if "meanwhile" in error.remedy else error.remedy
+
+
+def _key(attempt: Attempt) -> tuple[str, str, str]:
+    return attempt.place, attempt.name, attempt.model
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def _what_to_do(plan: Plan) -> str:
+    too_long = any("do not fit" in one.reason for one in plan.passed)
+    if too_long:
+        return "Attach less, or use a model with a larger context."
+    return "Start Ollama, llama.cpp, LM Studio, vLLM or TabbyAPI with a chat model, or allow the cloud (cloud.enabled)."
