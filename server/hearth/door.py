@@ -9,7 +9,7 @@ answer here, so that nobody above sees a placeholder. Completions at the cursor 
 """
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -78,13 +78,15 @@ class Judge(Protocol):
 
 @dataclass(slots=True)
 class _Asking:
-    """A request on its way through. `tried`: who was asked already. `closed`: why the cloud no longer is."""
+    """A request on its way through. `tried`: who was asked already. `closed`: why the cloud no longer is.
+    `problems`: of the user's own servers, by name."""
 
     request: Request
     consent: Consent
     choice: Choice
     tried: set[tuple[str, str, str]] = field(default_factory=set[tuple[str, str, str]])
     closed: str = ""
+    problems: dict[str, str] = field(default_factory=dict[str, str])
     error: HearthError | None = None
     said: bool = False
     bound: approvals.Request | None = None
@@ -92,7 +94,9 @@ class _Asking:
     def failed(self, attempt: Attempt, error: HearthError) -> None:
         self.tried.add(_key(attempt))
         self.error = error
-        if isinstance(error, LedgerError | EgressDenied) and attempt.place == "cloud":
+        if attempt.place != "cloud":
+            self.problems[attempt.name] = error.message.rstrip(".")
+        elif isinstance(error, LedgerError | EgressDenied):
             self.closed = error.message.rstrip(".")
 
 
@@ -144,7 +148,7 @@ class Door:
         request, cloud = asking.request, self._cloud
         await self._judge.prepare(request.origins)
         verdicts = self._verdicts(asking)
-        task, health = _task(request), Health(self._locals(), cloud.standing)
+        task, health = _task(request), Health(self._locals(asking.problems), cloud.standing)
         money = budget.Budget(cap=ZERO)
         if route.asks_cloud(task, verdicts, health, asking.choice, cloud.now):
             trouble = await cloud.look()
@@ -169,7 +173,7 @@ class Door:
             verdicts["cloud"] = Decision("deny", closed)
         return verdicts
 
-    def _locals(self) -> tuple[Local, ...]:
+    def _locals(self, problems: Mapping[str, str]) -> tuple[Local, ...]:
         servers = self._gateway.targets("chat")
         if not servers:
             return (Local("local models", "", 0, problem=self._gateway.why_no_target("chat")),)
@@ -182,6 +186,7 @@ class Door:
                     server.probe.model or server.backend.name,
                     server.probe.context_tokens or CONTEXT_UNKNOWN_TOKENS,
                     place_of(server.backend.url),
+                    problems.get(server.backend.name, ""),
                     reads_per_s=pace.prefill_tokens_per_s,
                     writes_per_s=pace.decode_tokens_per_s,
                 )

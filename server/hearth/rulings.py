@@ -45,7 +45,7 @@ class Seen(NamedTuple):
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Root:
     given: str
     real: str
@@ -105,7 +105,8 @@ class Rulings:
             for real in (os.path.realpath(folder),)
         )
         self._origins.clear()
-        self._forget()
+        self._seen.clear()
+        self.version += 1
 
     def opened(self, uri: str) -> None:
         """A document was opened. What is open, the user shows on purpose."""
@@ -126,7 +127,7 @@ class Rulings:
     def file_changed(self, path: Path) -> None:
         """A file was written, created or deleted: if it is an ignore file, everything is looked at again."""
         if path.name in IGNORE_FILE_NAMES:
-            self._forget()
+            self._doubt()
 
     def origin(self, uri: str, start: int = 0, end: int = WHOLE) -> Origin:
         """Where the text of a document is from. No I/O: links are followed by `prepare`."""
@@ -198,8 +199,8 @@ class Rulings:
         names = [root.given for root in self._roots if root.real == folder] if folder else []
         return any(_whole(name, path) in self._open_paths for name in (folder, *names))
 
-    def _forget(self) -> None:
-        self._seen.clear()
+    def _doubt(self) -> None:
+        self._seen = {key: seen._replace(at=float("-inf")) for key, seen in self._seen.items()}
         self.version += 1
 
     def _tell_problems(self, roots: Sequence[_Root]) -> None:
