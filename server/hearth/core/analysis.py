@@ -55,6 +55,11 @@ def analysed(language: str, text: str) -> Facts:
     return Facts(found.symbols, found.imports, chunks_of(root, source, language), found.references)
 
 
+def tree_of(language: str, text: str) -> "Tree | None":
+    """The tree of a whole text, None where there is no grammar that can be trusted with it."""
+    return None if language == "yaml" else _tree(language, text, text.encode("utf-8", "replace"))
+
+
 def _tree(language: str, text: str, source: bytes) -> "Tree | None":
     """The tree, None where there is no grammar or the parser would take too long."""
     fits = len(source) <= PARSED_BYTES_MAX_BY_LANGUAGE.get(language, PARSED_BYTES_MAX)
