@@ -14,11 +14,13 @@ from enum import Enum
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from hearth.core.background import EMPTY, Background
+from hearth.core.deny import is_secret
 from hearth.core.dialect import DIALECTS, Dialect
+from hearth.core.origin import Origin
 from hearth.core.prompt import Anchor
 from hearth.store import Records, document_key, worth_keeping
 
-FORMAT = 1
+FORMAT = 2
 ANCHORS_MAX = 8
 ANCHOR_CHARS_MAX = 60_000
 RECORD_CHARS_MAX = 240_000
@@ -67,7 +69,13 @@ class Anchors:
         return anchors, background
 
     def _allowed(self, uri: str, anchor: Anchor) -> bool:
-        return all(self._kept(origin) for origin in {uri, *(part.origin for part in anchor.segments)} if origin)
+        origins = {origin for part in anchor.segments for origin in part.origins}
+        return self._kept(uri) and all(map(self._may_stay, origins))
+
+    def _may_stay(self, origin: Origin) -> bool:
+        if origin.kind == "product":
+            return True
+        return not is_secret(f"{origin.folder}/{origin.path}") if origin.path else self._kept(origin.name)
 
 
 def state_name(workspace: str, uri: str) -> str:

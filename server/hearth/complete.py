@@ -28,6 +28,7 @@ from hearth.flight import Flight
 from hearth.gateway import Gateway, Target
 from hearth.gather import WINDOW_CHARS_MAX, Spot, spot_at, with_selected
 from hearth.pilot import Pilot
+from hearth.sending import Sending
 from hearth.settings import CompletionSettings
 from hearth.store import Entry, Memory, Place, typed_since
 
@@ -112,13 +113,14 @@ class Completer:
         copy: Copy,
         settings: CompletionSettings,
         names: Callable[[str], tuple[str, str]],
+        sending: Sending,
         visited: Callable[[Spot], None] = lambda _spot: None,
     ) -> None:
         self.settings = settings
         self.counts = Counts()
         self.memory = memory
         self.trace: deque[Traced] = deque(maxlen=TRACE_MAX)
-        self.pilot = Pilot(gateway, self.memory, lambda: self.settings, names)
+        self.pilot = Pilot(gateway, self.memory, lambda: self.settings, names, sending)
         self._gateway = gateway
         self._copy = copy
         self._visited = visited

@@ -32,7 +32,10 @@ from hearth.gather import Source as ContextSource
 from hearth.idle import Idle
 from hearth.index.client import IndexClient
 from hearth.ledger_reading import summary
+from hearth.masking import Masks
 from hearth.project import ProjectSource
+from hearth.rulings import Rulings
+from hearth.sending import Sending
 from hearth.settings import Settings
 from hearth.store import Memory
 from hearth.store_disk import Shelf
@@ -69,6 +72,8 @@ class Engine:
         """Called with every status that the index tells of itself."""
         self._folders: list[Path] = []
         self._open: dict[str, Snapshot] = {}
+        self.rulings = Rulings(settings.privacy.never, cloud=settings.cloud.enabled, tell=self._tell)
+        self._masks = Masks(lambda: self._folders, os.environ, Path.home())
         self._finder = Finder(settings, states_dir=data_dir / "slots")
         self.gateway = Gateway(self._find, settings.privacy.own_hosts, self._tell)
         self._shelf = Shelf(data_dir / "prompts", self._tell)
@@ -78,8 +83,9 @@ class Engine:
         )
         self.index = self._index_client() if settings.index.enabled else None
         self._recent = Recent(self._names)
+        sending = Sending(self.rulings, self._masks.of)
         self._completer = Completer(
-            self.gateway, self._memory, self._copied, settings.completion, self._names, self._recent.visited
+            self.gateway, self._memory, self._copied, settings.completion, self._names, sending, self._recent.visited
         )
         self._embed = EmbedLoop(
             self.gateway,
@@ -111,6 +117,8 @@ class Engine:
         if the document is a cell. `cursors`: how many there are; `position` is the first one's.
         """
         self._idle.touched(snapshot, position, around)
+        if snapshot.uri not in self._open:
+            self.rulings.opened(snapshot.uri)  # by whoever asks without an editor
         return await self._completer.complete(
             snapshot, position, invoked=invoked, selected=selected, around=around, cursors=cursors
         )
@@ -123,6 +131,7 @@ class Engine:
 
     def opened(self, snapshot: Snapshot) -> None:
         """A document was opened."""
+        self.rulings.opened(snapshot.uri)
         self._note(snapshot)
         load = asyncio.create_task(self._memory.opened(snapshot.uri), name="remembered suggestions")
         self._loads.add(load)
@@ -147,6 +156,7 @@ class Engine:
 
     def file_changed(self, path: Path) -> None:
         """A file was written, created or deleted, by whomever."""
+        self.rulings.file_changed(path)
         self.copies.saved(path)
         if self.index:
             self.index.saved(path)
@@ -154,6 +164,7 @@ class Engine:
     def closed(self, uri: str) -> None:
         """A document was closed."""
         self._open.pop(uri, None)
+        self.rulings.closed(uri)
         self.copies.closed(uri)
         self._completer.closed(uri)
         self._recent.closed(uri)
@@ -169,6 +180,7 @@ class Engine:
     def set_folders(self, folders: Sequence[Path]) -> None:
         """The workspace's folders changed."""
         self._folders = [folder.absolute() for folder in folders]
+        self.rulings.set_folders(self._folders)
         self.copies.set_folders(self._folders, self._open_files)
         if self.index:
             self.index.set_folders(self._folders, self._open_files())

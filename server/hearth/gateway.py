@@ -30,6 +30,7 @@ from hearth.backends.base import (
     Usage,
 )
 from hearth.core.dialect import DIALECTS, Dialect
+from hearth.core.origin import Destination
 from hearth.core.pace import Pace
 from hearth.errors import (
     BackendError,
@@ -421,6 +422,12 @@ class Gateway:
             if state != "loading":
                 self._tell_once(health, error)
             self._wake.set()
+
+
+def destination_of(url: str) -> Destination:
+    """Where a model server is. Any other than this machine that the gateway lets pass is the user's own."""
+    here = url.startswith("inproc:") or is_loopback((urlsplit(url).hostname or "").lower())
+    return "machine" if here else "own"
 
 
 def is_loopback(host: str) -> bool:

@@ -159,6 +159,7 @@ class Idle:
     async def _renewed(self, target: Target, place: _Place) -> Background:
         rate = self._gateway.pace(target).prefill_tokens_per_s
         context = await gather(spot_at(place.snapshot, place.position, place.around), self._sources)
+        context = await self._pilot.sending.cleared(context, target.backend.url)
         tokens = snippet_tokens_max(rate, target.probe.context_tokens or CONTEXT_TOKENS_ASSUMED)
         anew = not self._pilot.has_whole(place.snapshot.uri)
         return renewed(self._pilot.background, context, tokens_max=tokens, prefill_tokens_per_s=rate, anew=anew)

@@ -8,22 +8,25 @@ the next suggestion at once. A rejected suggestion ends its speculation.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
-from hearth.backends.base import Generate
+from hearth.backends.base import Delta, Finish, Generate
 from hearth.core.background import EMPTY, Background
 from hearth.core.candidate import Candidate, Site
 from hearth.core.check import checked
 from hearth.core.confidence import UNSURE
 from hearth.core.gate import Gate
 from hearth.core.nextline import LineOrNext, complete_line
-from hearth.core.prompt import CHARS_PER_TOKEN_MIN, TAIL_CHARS_MAX, Anchor, anchor_at, lf, rendered, tail_of
+from hearth.core.prompt import CHARS_PER_TOKEN_MIN, TAIL_CHARS_MAX, Anchor, anchor_at, lf, tail_of
 from hearth.core.syntax import closers_missing, window_at
 from hearth.core.text import Position, Snapshot, split_lines, utf16_length
+from hearth.errors import EgressDenied
 from hearth.flight import Flight
 from hearth.gateway import Gateway, Target
 from hearth.gather import Spot, spot_at
+from hearth.sending import Sending, restored
 from hearth.settings import CompletionSettings
 from hearth.store import Entry, Memory, Place, typed_since
 
@@ -69,7 +72,9 @@ class Pilot:
         memory: Memory,
         settings: Callable[[], CompletionSettings],
         names: Callable[[str], tuple[str, str]],
+        sending: Sending,
     ) -> None:
+        self.sending = sending
         self.flight: Flight | None = None
         self.counts = Counts()
         self.nothing: dict[Place, str] = {}  # places the model had nothing for, and why
@@ -193,7 +198,12 @@ class Pilot:
         await asyncio.wait((self._reading,))
 
     async def _read(self, uri: str, anchor: Anchor, spot: Spot, target: Target) -> None:
-        if await self._gateway.prefill(target, self._rendered(anchor, spot)):
+        try:
+            sent = await self.sending.ready(uri, anchor, _typed(anchor, spot), target.backend.url)
+        except EgressDenied:
+            self.anchors.pop(uri, None)
+            return
+        if await self._gateway.prefill(target, sent.prompt):
             self.resident = (uri, anchor.head)
 
     async def _end_reading(self, head: str, until: float) -> None:
@@ -205,9 +215,21 @@ class Pilot:
             reading.cancel()
         await asyncio.wait((reading,), timeout=max(0.0, until - time.perf_counter()))
 
-    def _rendered(self, anchor: Anchor, spot: Spot) -> str:
-        tail = tail_of(anchor, spot.wide, spot.wide_at)
-        return rendered(anchor, lf(spot.line_before) if tail is None else tail)
+    async def _events(self, anchor: Anchor, spot: Spot, target: Target) -> AsyncGenerator[Delta | Finish]:
+        """What the server says, if the prompt may go there. An anchor that may not is given up: the next one is made
+        without what is in its way."""
+        uri = spot.snapshot.uri
+        try:
+            sent = await self.sending.ready(uri, anchor, _typed(anchor, spot), target.backend.url)
+        except EgressDenied:
+            self.anchors.pop(uri, None)
+            raise
+        events = self._gateway.stream(target, Generate(sent.prompt, self._tokens_max(), target.dialect.stops))
+        if sent.restorer:
+            events = restored(events, sent.restorer)
+        async with aclosing(events):
+            async for event in events:
+                yield event
 
     def _start(self, base: Spot, there: Spot, lead: str, decision: Gate, target: Target, anchor: Anchor) -> Flight:
         """A flight for `there`, which is `base` with `lead` inserted."""
@@ -229,13 +251,12 @@ class Pilot:
             leaks=target.dialect.tokens,
             missing=missing,
         )
-        request = Generate(self._rendered(anchor, there), self._tokens_max(), target.dialect.stops)
         self._from = base
         self.flight = Flight(
             base.place,
             lead,
             LineOrNext(site),
-            self._gateway.stream(target, request),
+            self._events(anchor, there, target),
             lambda candidate: _judged(site, candidate, there),
             lambda flight: self._flew(flight, there.place),
             head=anchor.head,
@@ -258,6 +279,10 @@ class Pilot:
         """The document's frozen prompt, or a new one where that no longer fits: a short one if it is the document's
         first, unless `whole`."""
         uri = spot.snapshot.uri
+        background = self.sending.kept(self.background, target.backend.url)
+        if background is not self.background:
+            self.background = background
+            self.anchors.clear()
         known = self.anchors.get(uri)
         if known and known.dialect == target.dialect and tail_of(known, spot.wide, spot.wide_at) is not None:
             return known
@@ -279,6 +304,7 @@ class Pilot:
             prompt_tokens_max=room,
             background=self.background,
             previous=known,
+            origin_of=self.sending.origin,
         )
         self.anchors.pop(uri, None)
         self.anchors[uri] = anchor
@@ -304,6 +330,12 @@ class Pilot:
             self.nothing[place] = UNSURE if candidate.text else candidate.reason
             if len(self.nothing) > EMPTY_PLACES_MAX:
                 del self.nothing[next(iter(self.nothing))]
+
+
+def _typed(anchor: Anchor, spot: Spot) -> str:
+    """What follows the anchor's head in the prompt."""
+    tail = tail_of(anchor, spot.wide, spot.wide_at)
+    return lf(spot.line_before) if tail is None else tail
 
 
 def _goes_on(spot: Spot) -> bool:

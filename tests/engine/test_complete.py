@@ -15,11 +15,14 @@ from hearth.complete import Completer, Outcome
 from hearth.core.confidence import UNSURE
 from hearth.core.copying import CopyPrediction
 from hearth.core.gate import Extent
+from hearth.core.redact import Redactor
 from hearth.core.text import Position, Range, Snapshot
 from hearth.core.trust import SHOWN_MIN
 from hearth.errors import HearthError
 from hearth.gateway import Gateway, Member
 from hearth.gather import Spot
+from hearth.rulings import Rulings
+from hearth.sending import Sending
 from hearth.settings import CompletionSettings
 from hearth.store import Entry, Memory
 
@@ -47,6 +50,10 @@ class Bench:
         return snapshot, snapshot.position_at(len(before))
 
 
+async def no_redactor(conversation: str) -> Redactor:
+    raise AssertionError("nothing is masked on this machine")
+
+
 @asynccontextmanager
 async def bench(
     *scripts: Script, copy: CopyPrediction | None = None, settings: CompletionSettings | None = None
@@ -61,8 +68,12 @@ async def bench(
         return copy
 
     gateway = Gateway(find, (), told.append)
+    rulings = Rulings()
+    for name in ("a", "b"):
+        rulings.opened(f"file:///w/{name}.py")
+    sending = Sending(rulings, no_redactor)
     completer = Completer(
-        gateway, Memory(), from_workspace, settings or CompletionSettings(), lambda uri: ("w", "a.py")
+        gateway, Memory(), from_workspace, settings or CompletionSettings(), lambda uri: ("w", "a.py"), sending
     )
     running = asyncio.create_task(gateway.run())
     await gateway.probed.wait()

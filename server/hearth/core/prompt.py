@@ -20,13 +20,14 @@ Dialects with `order == "spm"` want what follows the cursor first; their other s
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from hearth.core.background import EMPTY, Background
-from hearth.core.context import Snippet, commented, diagnostics_text, edits_text, imports_of
+from hearth.core.context import HUNKS_MAX, Snippet, commented, diagnostics_text, edits_text, imports_of
 from hearth.core.dialect import Dialect
+from hearth.core.origin import PRODUCT, Origin
 from hearth.core.text import Position, Snapshot
 
 WINDOW_STEP_LINES = 64
@@ -63,11 +64,11 @@ class Stability(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a prompt. `origin` is the URI its text is from, "" for text of several or of none."""
+    """A stretch of a prompt, and where its text is from: never empty, nothing stands in a prompt unjudged."""
 
     stability: Stability
     text: str
-    origin: str
+    origins: tuple[Origin, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,14 @@ class Anchor:
     segments: tuple[Segment, ...] = ()
 
 
+OriginOf = Callable[[str], Origin]
+
+
+def of_nobody_knows_what(uri: str) -> Origin:
+    """The origin of a document where nobody tells: it may be shown to a model on this machine, and go nowhere else."""
+    return Origin("summary", name=uri)
+
+
 def anchor_at(
     snapshot: Snapshot,
     position: Position,
@@ -95,14 +104,17 @@ def anchor_at(
     prompt_tokens_max: int,
     background: Background = EMPTY,
     previous: Anchor | None = None,
+    origin_of: OriginOf = of_nobody_knows_what,
 ) -> Anchor:
     """Freeze the text around the start of the cursor's line (so that backspacing within the line keeps the anchor).
 
     `background` is what stands before the file's own text. `previous` is the document's last anchor: where a dialect
     puts the suffix first, its suffix is kept while the document's differs little, because all the rest follows it.
+    `origin_of` gives the origin of a document by its URI.
     """
     room = max(200, int(prompt_tokens_max * CHARS_PER_TOKEN_MIN) - TAIL_CHARS_MAX - len(path) - len(repo))
-    project, recent = _affordable(background, dialect, snapshot.language, room // 3)
+    here = origin_of(snapshot.uri)
+    project, recent = _affordable(background, dialect, snapshot.language, room // 3, origin_of, here)
     room -= sum(len(segment.text) for segment in (*project, *recent))
     imports = imports_of(snapshot.lines[: position.line], snapshot.language)
     imports_room = sum(len(line) + 1 for _, line in imports) + 1
@@ -115,7 +127,7 @@ def anchor_at(
         after = previous.after
     above = "".join(f"{line}\n" for number, line in imports if number < first)
     above = f"{above}\n" if above else ""
-    parts = _Parts(repo, path, above, before, after, snapshot.uri, project, recent)
+    parts = _Parts(repo, path, above, before, after, here, project, recent)
     segments = _laid_out(parts, dialect)
     head = "".join(segment.text for segment in segments)
     return Anchor(before, after, head, first == 0, dialect, segments)
@@ -233,7 +245,7 @@ class _Parts:
     imports: str
     before: str
     after: str
-    uri: str
+    here: Origin
     project: tuple[Segment, ...]
     recent: tuple[Segment, ...]
 
@@ -250,11 +262,13 @@ def _laid_out(parts: _Parts, dialect: Dialect) -> tuple[Segment, ...]:
         # The prefix token comes first and the other files follow it, as text.
         first = project[0] if project else None
         file = file.replace(dialect.prefix, "", 1) if first else file
-        project = (Segment(Stability.PROJECT, dialect.prefix + first.text, first.origin), *project[1:]) if first else ()
-    head = [Segment(Stability.PROJECT, repo, ""), *project, Segment(Stability.FILE, file, parts.uri), *parts.recent]
-    suffix = Segment(Stability.CURSOR, f"{dialect.suffix}{after}", parts.uri)
-    window = Segment(Stability.CURSOR, before, parts.uri)
-    end = Segment(Stability.CURSOR, dialect.middle, "")
+        if first:
+            project = (Segment(Stability.PROJECT, dialect.prefix + first.text, first.origins), *project[1:])
+    here = (parts.here,)
+    head = [Segment(Stability.PROJECT, repo, here), *project, Segment(Stability.FILE, file, here), *parts.recent]
+    suffix = Segment(Stability.CURSOR, f"{dialect.suffix}{after}", here)
+    window = Segment(Stability.CURSOR, before, here)
+    end = Segment(Stability.CURSOR, dialect.middle, (PRODUCT,))
     if dialect.order == "spm":
         whole = [suffix, *head, window, end] if not _outside(dialect) else [head[0], suffix, *head[1:], window, end]
     else:
@@ -268,7 +282,7 @@ def _outside(dialect: Dialect) -> bool:
 
 
 def _affordable(
-    background: Background, dialect: Dialect, language: str, chars_max: int
+    background: Background, dialect: Dialect, language: str, chars_max: int, origin_of: OriginOf, here: Origin
 ) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
     """PROJECT and RECENT as segments; what does not fit is left out from the end, snippet by snippet, so that the
     same background always gives the same bytes in the same context window."""
@@ -277,12 +291,16 @@ def _affordable(
         text = _shown(snippet, dialect, language)
         if not text or len(text) > chars_max:
             break
-        project.append(Segment(Stability.PROJECT, text, snippet.origin))
+        project.append(Segment(Stability.PROJECT, text, (origin_of(snippet.origin),)))
         chars_max -= len(text)
     told = "\n".join(part for part in (edits_text(background.hunks), diagnostics_text(background.diagnostics)) if part)
     comment = commented(told, language)
     recent = f"{_harmless(comment, dialect)}\n\n" if comment else ""
-    return tuple(project), (Segment(Stability.RECENT, recent, ""),) if recent and len(recent) <= chars_max else ()
+    if not recent or len(recent) > chars_max:
+        return tuple(project), ()
+    # What tools say, they say of the document at hand.
+    told_of = dict.fromkeys((*(origin_of(hunk.origin) for hunk in background.hunks[-HUNKS_MAX:]), here))
+    return tuple(project), (Segment(Stability.RECENT, recent, tuple(told_of)),)
 
 
 def _shown(snippet: Snippet, dialect: Dialect, language: str) -> str:
