@@ -59,7 +59,7 @@ from hearth.errors import (
 )
 from hearth.ledger import NOT_SENT, Admission, Handle, Ledger
 from hearth.ledger_reading import Entry as Recorded
-from hearth.ledger_reading import recent
+from hearth.ledger_reading import Recent
 from hearth.settings import CloudSettings
 
 LOG = logging.getLogger(__name__)
@@ -132,6 +132,7 @@ class Cloud:
         self._home = home
         self._courier = courier
         self._ledger = ledger
+        self._recent = Recent(ledger.folder)
         self._environ = environ
         self._clock = clock
         self._looking = asyncio.Lock()
@@ -204,7 +205,7 @@ class Cloud:
         Raises LedgerError.
         """
         now = self._clock()
-        known = await asyncio.to_thread(recent, self._ledger.folder, _text(self._since(now)))
+        known = await asyncio.to_thread(self._recent.since, _text(self._since(now)))
         self.standing = replace(self.standing, quota=quotas.counted(self.standing.quota, _free_times(known), now))
         return budgets.rebuilt(self._cap, _outlays(known), now)
 

@@ -6,7 +6,7 @@ left them, writes, and has it all on the disk: first the bytes, then the record,
  - the log is at most one record ahead of the head, which an end in between leaves: that record is taken in;
  - what else lies behind the head was never finished, nor acknowledged: it is cut, and the cut is recorded.
 
-Nothing is kept between two appends, so several processes take turns, and a ledger that is moved away begins anew.
+Nothing is relied on between two appends, so several processes take turns, and a ledger that is moved away begins anew.
 
 `Ledger` is for the event loop: it does all this in one thread of its own.
 """
@@ -40,7 +40,7 @@ from hearth.core.ledger_record import (
 )
 from hearth.errors import HearthError, LedgerDamaged, LedgerError
 from hearth.ledger_files import BODY_BYTES_MAX, LOG_BYTES_MAX, LedgerFolder, read_at, sync_data, write_all
-from hearth.ledger_reading import Entry, recent
+from hearth.ledger_reading import Entry, Recent
 
 LOG = logging.getLogger(__name__)
 WITHIN_S = 8.0
@@ -84,6 +84,7 @@ class LedgerLog:
         self._folder = LedgerFolder(folder)
         self._clock = clock
         self._open: set[int] = set()
+        self._recent = Recent(folder)
 
     def intent(self, intent: Intent, body: bytes, admission: Admission | None = None) -> Handle:
         """Record what is about to leave, `body` exactly as it will; it is durable on return.
@@ -117,7 +118,7 @@ class LedgerLog:
     def _append(self, what: Intent | Result, body: bytes, admission: Admission | None = None) -> int:
         with self._guarded(), self._ready() as (log, head):
             if admission is not None:
-                admission.admit(recent(self._folder.path, _text(admission.since)))
+                admission.admit(self._recent.since(_text(admission.since)))
             if body:
                 self._folder.keep(hashlib.sha256(body).hexdigest(), body)
             return self._written(log, head, what).seq

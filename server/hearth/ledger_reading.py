@@ -6,6 +6,7 @@ here blocks, and raises LedgerError.
 
 import contextlib
 import os
+import threading
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,46 +117,93 @@ def entries(folder: Path) -> list[Entry]:
     return _entries(records(folder))
 
 
+class Recent:
+    """The last requests. Of a log that only grew since it was looked at, only what is new is read: so neither the
+    ledger's size nor the day's requests make the next look slow. For several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._from = ""
+        self._log: tuple[int, int] | None = None
+        self._end = 0
+        self._last_line = b""
+        self._known: dict[int, Entry] = {}
+
+    def since(self, moment: str) -> list[Entry]:
+        """The requests since a time (as in the records), the oldest first."""
+        with self._lock, _readable(self._folder) as files:
+            handle = files.open_log(writing=False)
+            if handle is None:
+                self._log = None
+                return []
+            try:
+                self._look(handle, moment)
+            except BadRecord as error:
+                self._log = None
+                raise LedgerDamaged(
+                    f"The ledger's last records are bad: {error}.", "See `hearth ledger verify`."
+                ) from error
+            finally:
+                os.close(handle)
+            return [entry for entry in self._known.values() if entry.time >= moment]
+
+    def _look(self, handle: int, moment: str) -> None:
+        stat = os.fstat(handle)
+        log = (stat.st_dev, stat.st_ino)
+        before = self._end - len(self._last_line)
+        same = log == self._log and moment >= self._from and stat.st_size >= self._end
+        if not same or read_at(handle, before, len(self._last_line)) != self._last_line:
+            self._log, self._from, self._known = None, moment, {}
+            lines, start = _last(handle, moment, stat.st_size)
+        else:
+            lines, start = _whole_lines(read_at(handle, self._end, stat.st_size - self._end)), self._end
+        _take(self._known, map(decode, lines))
+        if moment > self._from:
+            self._from, self._known = moment, {seq: e for seq, e in self._known.items() if e.time >= moment}
+        self._end = start + sum(map(len, lines))
+        self._last_line = lines[-1] if lines else self._last_line if self._log else b""
+        self._log = log
+
+
 def recent(folder: Path, since: str) -> list[Entry]:
     """The requests since a time (as in the records), read from the end: the cost does not grow with the ledger."""
-    with _readable(folder) as files:
-        handle = files.open_log(writing=False)
-        if handle is None:
-            return []
-        try:
-            return [entry for entry in _entries(_last(handle, since)) if entry.time >= since]
-        except BadRecord as error:
-            raise LedgerDamaged(
-                f"The ledger's last records are bad: {error}.", "See `hearth ledger verify`."
-            ) from error
-        finally:
-            os.close(handle)
+    return Recent(folder).since(since)
 
 
-def _last(handle: int, since: str) -> list[Record]:
-    """The log's last records: at least all since a time."""
-    size, back = os.fstat(handle).st_size, RECENT_BYTES
+def _last(handle: int, since: str, size: int) -> tuple[list[bytes], int]:
+    """The log's last lines, at least all since a time, and where the first of them begins."""
+    back = RECENT_BYTES
     while True:
         start = max(0, size - back)
-        lines = read_at(handle, start, size - start).splitlines(keepends=True)
+        data = read_at(handle, start, size - start)
         if start:
-            del lines[:1]  # it begins before the block
-        if lines and not lines[-1].endswith(b"\n"):
-            del lines[-1]
-        if not start or (lines and decode(lines[0]).time < since):
-            return [decode(line) for line in lines]
+            begins = data.find(b"\n") + 1  # the block begins within a line
+            data, start = data[begins:], start + begins
+        lines = _whole_lines(data)
+        if back >= size or (lines and decode(lines[0]).time < since):
+            return lines, start
         back *= 4
+
+
+def _whole_lines(data: bytes) -> list[bytes]:
+    lines = data.splitlines(keepends=True)
+    return lines[:-1] if lines and not lines[-1].endswith(b"\n") else lines
 
 
 def _entries(known: Iterable[Record]) -> list[Entry]:
     found: dict[int, Entry] = {}
+    _take(found, known)
+    return list(found.values())
+
+
+def _take(found: dict[int, Entry], known: Iterable[Record]) -> None:
     for record in known:
         what = record.what
         if isinstance(what, Intent):
             found[record.seq] = Entry(record.seq, record.time, what)
         elif isinstance(what, Result) and (entry := found.get(what.intent)):
             found[what.intent] = Entry(entry.seq, entry.time, entry.intent, record.time, what)
-    return list(found.values())
 
 
 def cuts(folder: Path) -> list[Record]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hearth.backends.base import Chat, Delta, Finish, Generate, Probe, Usage
@@ -130,7 +131,7 @@ class House:
             return members
 
         self.gateway = Gateway(find, how.get("own_hosts", ()), lambda _error: None)
-        self.ledger = Ledger(home / "ledger")
+        self.ledger = Ledger(home / "ledger", lambda: datetime.fromtimestamp(router.clock(), UTC))
         self.courier = how.get("courier") or Courier()
         self.cloud = Cloud(
             cloud, home / "cloud", courier=self.courier, ledger=self.ledger, environ=self.environ, clock=router.clock

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import random
 import stat
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from hearth.core.ledger_record import Cut, Head, Intent, Masked, Result, decode_
 from hearth.core.origin import file_origin, summary_of
 from hearth.errors import HearthError, LedgerDamaged, LedgerError
 from hearth.ledger import Admission, Ledger, LedgerLog
-from hearth.ledger_reading import Entry, cuts, entries, recent, records, sent, summary, verify
+from hearth.ledger_reading import Entry, Recent, cuts, entries, recent, records, sent, summary, verify
 
 CHAT = Intent("chat", "openrouter.ai:443", "ask", "five files", "once", "POST /api/v1/chat/completions", "a/model")
 WRITER = Path(__file__).with_name("ledger_writer.py")
@@ -140,6 +141,32 @@ def test_recent_requests_are_read_from_the_end(folder: Path, monkeypatch: pytest
         since = f"2026-11-{day}T00:00:00.000Z"
         assert recent(folder, since) == [entry for entry in entries(folder) if entry.time >= since]
     assert recent(folder / "none", "") == []
+
+
+def test_what_is_kept_up_to_date_is_what_is_there(folder: Path) -> None:
+    """Whatever others append, cut or put in its place."""
+    moments = [datetime(2026, 11, 18 + at // 12, at % 12, tzinfo=UTC) for at in range(60)]
+    times = iter(moments)
+    logs = [LedgerLog(folder, lambda: next(times)) for _ in range(2)]
+    kept, dice = Recent(folder), random.Random(5)
+    opened: list[tuple[LedgerLog, int]] = []
+    for step in range(50):
+        log = dice.choice(logs)
+        if opened and dice.random() < 0.5:
+            owner, seq = opened.pop(dice.randrange(len(opened)))
+            owner.result(Result(seq, "done"))
+        else:
+            opened.append((log, log.intent(CHAT, b"%d" % step).seq))
+        if step == 30:  # an end that was never finished is cut at the next append
+            with (folder / "records").open("ab") as stream:
+                stream.write(b'{"half')
+        since = f"2026-11-{18 + step // 12}T00:00:00.000Z"
+        assert kept.since(since) == [entry for entry in entries(folder) if entry.time >= since]
+    folder.rename(folder.with_name("old"))
+    assert kept.since("") == []
+    fresh = LedgerLog(folder, lambda: moments[0])
+    fresh.intent(CHAT, b"")
+    assert kept.since("") == entries(folder)
 
 
 class TooMuch(HearthError):
