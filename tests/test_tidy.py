@@ -55,6 +55,7 @@ PURE_MODULES = {
     "types", "typing", "unicodedata", "zlib", "tree_sitter",
 }  # fmt: skip
 PURE_NAMES = {
+    "urllib.parse": {"quote", "unquote", "urlsplit"},
     "pathlib": {"PurePath", "PurePosixPath", "PureWindowsPath"},
     "importlib": {"import_module"},  # for grammars, loaded one by one at the first use, and for re2, if it is there
 }

@@ -39,10 +39,10 @@ SAME = [
     ("python", "def f(a):\n    return a\n", 'def f(a):\n    """Give it back."""\n    # now\n    return a\n'),
     ("python", "class A:\n    x = 1\n", '"""M."""\n\n\nclass A:\n    """A."""\n\n    x = 1\n    """Its x."""\n'),
     ("python", "def f():\n    '''Old.'''\n    return 1\n", 'def f():\n    """New."""\n    return 1\n'),
-    ("typescript", "function f(a: number) { return a }\n", "/** Id.\n * @param a it */\nfunction f(a: number) { return a }\n"),
+    ("typescript", "function f(a: any) { return a }\n", "/** Id.\n * @param a */\nfunction f(a: any) { return a }\n"),
     ("go", "func F() int { return 1 }\n", "// F gives one.\nfunc F() int { return 1 }\n"),
     ("rust", "fn f() -> i32 { 1 }\n", "/// One.\nfn f() -> i32 { 1 }\n"),
-    ("java", "class A { int f() { return 1; } }\n", "/** A. */\nclass A {\n  /** One. */\n  int f() { return 1; }\n}\n"),
+    ("java", "class A { int f() { return 1; } }\n", "/** A. */\nclass A {\n  // One.\n  int f() { return 1; }\n}\n"),
     ("lua", "local x = 1\n", "-- One.\nlocal x = 1\n"),
 ]  # fmt: skip
 CHANGED = [

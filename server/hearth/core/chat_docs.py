@@ -82,14 +82,16 @@ def style_of(language: str, text: str, others: Iterable[str] = ()) -> Style:
         lead = "///" if text.count("///") > text.count("/**") else "/** */"
         if _DOXYGEN.search(text):
             backslashes = len(re.findall(r"\\(?:brief|param|return)\b", text))
-            return Style(
-                "doxygen", f"Doxygen comments (`{lead}`) with {mark}brief, {mark}param and {mark}return", seen=True
-            )
+            return _doxygen(lead, "\\" if backslashes > text.count("@param") else "@")
         return Style("comments", f"doc comments (`{lead}`) above declarations, in sentences")
     name, instruction = _OF_LANGUAGE.get(
         language, ("comments", "comments as the language has them, above what they say")
     )
     return Style(name, instruction)
+
+
+def _doxygen(lead: str, mark: str) -> Style:
+    return Style("doxygen", f"Doxygen comments (`{lead}`) with {mark}brief, {mark}param and {mark}return", seen=True)
 
 
 # Only comments changed
