@@ -29,11 +29,14 @@ from hearth.backends.base import (
     Stateful,
     Usage,
 )
+from hearth.backends.cut import was_cut
 from hearth.core.dialect import DIALECTS, Dialect
 from hearth.core.origin import Destination
 from hearth.core.pace import Pace
 from hearth.errors import (
     BackendError,
+    ContextOverflow,
+    DeadlineExceeded,
     EgressDenied,
     HearthError,
     ModelLoading,
@@ -133,6 +136,41 @@ class _Traffic:
                 self.quiet.set()
 
 
+class _Stopwatch:
+    """Measures one generation for a Pace, and keeps its figures.
+
+    A chat counts only once it has ended, and only if all that the model wrote was text: it thinks before it answers,
+    and writes calls, without a Delta to show for it.
+    """
+
+    def __init__(self, pace: Pace, *, chat: bool) -> None:
+        self.usage = Usage()
+        self._pace = pace
+        self._counts = not chat
+        self._read = 0
+        self._begun, self._first, self._last, self._pieces = time.perf_counter(), 0.0, 0.0, 0
+
+    def saw(self, event: Delta | Finish) -> None:
+        """The next event of the generation."""
+        self._last = time.perf_counter()
+        self.usage = event.usage or self.usage
+        if not self._pieces:
+            self._first = self._last
+            self._read = (event.usage and event.usage.prefilled_tokens) or 0
+            if self._counts:
+                self._pace.read(self._read, self._first - self._begun)
+        self._pieces += 1
+        if isinstance(event, Finish) and not self._counts:
+            self._counts = not (event.calls or event.broken_calls or event.thought_chars)
+            if self._counts:
+                self._pace.read(self._read, self._first - self._begun)
+
+    def stop(self) -> None:
+        """It is over, in whatever way."""
+        if self._counts:
+            self._pace.wrote(self._pieces - 1, self._last - self._first)
+
+
 class Gateway:
     """See the module docstring. `find` lists the backends; it is asked again while none is usable."""
 
@@ -148,7 +186,7 @@ class Gateway:
         self._members: list[Member] = []
         self._health: dict[str, _Health] = {}
         self._wake = asyncio.Event()
-        self._paces: dict[str, Pace] = {}
+        self._paces: dict[tuple[str, bool], Pace] = {}  # by the server's name, and whether it is of chats
         self._traffics: dict[str, _Traffic] = {}
         self._embedder: tuple[str, Member] | None = None  # the one that has a model, once it is known
         self._warm_until: dict[tuple[str, str], float] = {}  # (backend, embedding model): loop time
@@ -175,7 +213,7 @@ class Gateway:
         """All servers that are ready for `role`, in the user's order."""
         return list(self._ready_for(role))
 
-    def why_no_target(self, role: str) -> str:
+    def why_no_target(self, role: Literal["complete", "chat"]) -> str:
         """One sentence for the user: why `target` has nothing."""
         if not self.probed.is_set():
             return "model servers are still being looked for"
@@ -183,12 +221,15 @@ class Gateway:
             probe = self._health[member.backend.name].probe
             if role not in member.roles:
                 continue
+            model = probe.model or "the model"
             if probe.state == "loading":
-                return f"{probe.model or 'the model'} is still loading"
+                return f"{model} is still loading"
             if probe.state == "ready":
-                return f"{probe.model or 'the model'} has no known fill-in-the-middle tokens"
+                return f"{model} {_LACKS[role]}"
             if probe.problem:
                 return probe.problem
+        if any(probe.state == "ready" for probe in self.probes()):
+            return f'no model server has "{role}" among its roles in settings.toml'
         return "no model server answers on this machine"
 
     async def run(self) -> None:
@@ -216,42 +257,65 @@ class Gateway:
         return self._through(target, lambda: target.backend.generate(request))
 
     def chat(self, target: Server, request: Chat) -> AsyncGenerator[Delta | Finish]:
-        """One answer of a chat model, through the door: see `stream`."""
+        """One answer of a chat model, through the door: see `stream`. `Finish.cut` is seen to here.
+
+        A chat takes minutes where a completion takes a second, and the user goes on typing. Where the server works at
+        several requests at once (llama.cpp with more than one slot, the embedded engine, vLLM), completions go on
+        beside it, with their cache. Where it does not (one slot, Ollama's default), a completion waits in the server's
+        queue: it is answered empty when its time is up, and leaves the queue when the user types on; so it never waits
+        longer than the chat's own deadline, and its failure meanwhile is not held against the server. A chat that
+        fails says so to whoever asked, and is held against the server only if it proves that it is of no use for
+        anything.
+        """
         backend = target.backend
         assert isinstance(backend, Chatter)
-        return self._through(target, lambda: backend.chat(request))
+        return self._chat(target, request, lambda: backend.chat(request))
+
+    async def _chat(
+        self, target: Server, request: Chat, begin: Callable[[], AsyncGenerator[Delta | Finish]]
+    ) -> AsyncGenerator[Delta | Finish]:
+        async with aclosing(self._through(target, begin, chat=True)) as events:
+            async for event in events:
+                if isinstance(event, Finish) and was_cut(request.messages, event.usage):
+                    LOG.warning("%s read less of a chat than it was given", target.backend.name)
+                    event = replace(event, cut=True)
+                yield event
 
     async def _through(
-        self, target: Server, begin: Callable[[], AsyncGenerator[Delta | Finish]]
+        self, target: Server, begin: Callable[[], AsyncGenerator[Delta | Finish]], *, chat: bool = False
     ) -> AsyncGenerator[Delta | Finish]:
         self.check(target.backend.url)
         self.totals.calls += 1
-        usage, pace = Usage(), self._paces.setdefault(target.backend.name, Pace())
-        begun, first, last, pieces = time.perf_counter(), 0.0, 0.0, 0
+        stopwatch = _Stopwatch(self._pace(target.backend.name, chat=chat), chat=chat)
+        traffic = self._traffic(target.backend.url)
         try:
-            with self._traffic(target.backend.url).one():
+            with traffic.one():
                 async with aclosing(begin()) as events:
                     async for event in events:
-                        last = time.perf_counter()
-                        if not pieces:
-                            first = last
-                            pace.read((event.usage and event.usage.prefilled_tokens) or 0, first - begun)
-                        pieces += 1
-                        usage = event.usage or usage
+                        stopwatch.saw(event)
                         if isinstance(event, Finish) and (health := self._health.get(target.backend.name)):
                             health.streak = 0
                         yield event
         except BackendError as error:
             self.totals.failures += 1
-            self._failed(target, error)
+            if not chat or _state_after(error):
+                self._failed(target, error, busy=not traffic.quiet.is_set())
             raise
         finally:
-            pace.wrote(pieces - 1, last - first)
-            self.totals.add(usage)
+            stopwatch.stop()
+            self.totals.add(stopwatch.usage)
 
     def pace(self, target: Server) -> Pace:
-        """How fast the server was seen to read and to write."""
-        return self._paces.get(target.backend.name) or Pace()
+        """How fast the server was seen to read and to write: its completions for a Target, else its chats, or its
+        completions as long as nobody has chatted with it."""
+        name = target.backend.name
+        own = (name, not isinstance(target, Target))
+        return self._paces.get(own) or self._paces.get((name, False)) or Pace()
+
+    def _pace(self, name: str, *, chat: bool) -> Pace:
+        known = self._paces.get((name, chat))
+        # A chat's first figures count beside those of the completions, if there are any.
+        return self._paces.setdefault((name, chat), known or replace(self._paces.get((name, False)) or Pace()))
 
     async def prefill(self, target: Target, prompt: str) -> Usage | None:
         """Have the server read `prompt` into its cache while nothing else is to be done; cancel it for anything else.
@@ -408,9 +472,10 @@ class Gateway:
             health.told.add(error.message)
             self._tell(error)
 
-    def _failed(self, target: Server, error: BackendError) -> None:
+    def _failed(self, target: Server, error: BackendError, *, busy: bool = False) -> None:
+        """Hold a failure against the server. `busy`: its machine is at work on something else as well."""
         health = self._health.get(target.backend.name)
-        if health is None:
+        if health is None or isinstance(error, ContextOverflow) or (busy and isinstance(error, DeadlineExceeded)):
             return
         LOG.warning("%s: %s: %s", target.backend.name, type(error).__name__, error.message)
         health.streak += 1
@@ -469,6 +534,10 @@ def _state_after(error: BackendError) -> State | None:
     return None
 
 
+_LACKS = {
+    "complete": "has no known fill-in-the-middle tokens",
+    "chat": "is a model for completion, which cannot chat",
+}
 _PROVES: tuple[tuple[type[BackendError], State], ...] = (
     (ModelLoading, "loading"),
     (Unauthorised, "unauthorised"),

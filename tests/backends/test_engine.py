@@ -113,7 +113,7 @@ async def test_probe_finds_family_context_and_slots(model):
     async with engine(model, 4096) as backend:
         probe = await backend.probe()
         assert (probe.kind, probe.server, probe.dialect) == ("embedded", "llama.cpp", "qwen")
-        assert (probe.context_tokens, probe.slots) == (4096, 1)
+        assert (probe.context_tokens, probe.slots) == (4096, 2)
         assert probe.cached_tokens_visible
         assert probe.problem == ""
         assert probe.model == Path(model).name
@@ -236,14 +236,14 @@ async def test_overflow_is_named(model):
         assert "context_tokens" in caught.value.remedy
 
 
-async def test_a_plain_llama_server_is_recognised_and_pinned_to_its_last_slot(plain):
+async def test_a_plain_llama_server_is_recognised_and_pinned_to_its_first_slot(plain):
     found = await identify(plain)
     assert found == BackendSettings("llamacpp", plain)
     backend = make(found)
     probe = await backend.probe()
     assert (probe.state, probe.dialect, probe.slots, probe.context_tokens) == ("ready", "qwen", 2, CONTEXT // 2)
     await run(backend, "def f(", 2)
-    assert [slot["id"] for slot in await slots(plain) if slot.get("n_prompt_tokens")] in ([1], [0, 1])
+    assert [slot["id"] for slot in await slots(plain) if slot.get("n_prompt_tokens")] in ([0], [0, 1])
     _, _, finish = await run(backend, "def f(x", 2)
     assert finish.usage.prefilled_tokens <= 2
     await backend.aclose()

@@ -346,7 +346,7 @@ async def test_usage_and_request(kind):
         assert headers["accept-encoding"] == "identity"
         assert "authorization" not in headers
         if kind == "llamacpp":
-            assert (first["cache_prompt"], first["id_slot"], len(first["stop"])) == (True, 1, 6)
+            assert (first["cache_prompt"], first["id_slot"], len(first["stop"])) == (True, 0, 6)
         elif kind == "ollama":
             assert first["raw"] is True
             assert (first["options"]["num_ctx"], first["truncate"]) == (8192, False)

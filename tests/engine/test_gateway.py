@@ -110,6 +110,9 @@ async def test_a_server_that_fails_every_generation_is_rested_and_named_once() -
 async def test_a_role_that_no_server_has() -> None:
     async with running([ScriptedBackend(Script())]) as gateway:
         assert gateway.target("chat") is None
+        assert gateway.targets("chat") == []
+        assert gateway.why_no_target("chat") == 'no model server has "chat" among its roles in settings.toml'
+    async with running([]) as gateway:
         assert gateway.why_no_target("chat") == "no model server answers on this machine"
 
 

@@ -79,6 +79,7 @@ class Finish:
 
     Of a chat: `calls` are the tools it calls, only where the answer is whole (`stop`); `broken_calls` counts those that
     must not be carried out. `thought_chars`: what the model thought aloud, which is in no Delta but did cost tokens.
+    `cut`: the server is seen to have read less than it was given; the gateway looks for it.
     """
 
     reason: Literal["stop", "length", "filter", "truncated"]
@@ -86,6 +87,7 @@ class Finish:
     calls: tuple[ToolCall, ...] = ()
     broken_calls: int = 0
     thought_chars: int = 0
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The embedded engine's own process: llama.cpp's server on a random loopback port, ended with its parent.
 
-Started as `python -I -m hearth.backends.engine_process MODEL CONTEXT_TOKENS [STATES_FOLDER]`. Its one message is
+Started as `python -I -m hearth.backends.engine_process MODEL CONTEXT_TOKENS SLOTS [STATES_FOLDER]`. Its one message is
 {"ready": true, "url": "http://127.0.0.1:PORT", "key": "..."} or {"ready": false, "error": "..."}; after that it speaks
-llama.cpp's HTTP. The key keeps other users and web pages on this machine out.
+llama.cpp's HTTP. CONTEXT_TOKENS are what each slot has. The key keeps other users and web pages on this machine out.
 """
 
 import contextlib
@@ -41,14 +41,16 @@ def batch_tokens(engine: Any) -> int:
 def main() -> None:
     """Load, announce, and serve until the parent goes."""
     child = Child(niceness=NICENESS)
-    model, context_tokens = sys.argv[1], int(sys.argv[2])
+    model, context_tokens, slots = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     key = secrets.token_urlsafe(24)
     # An optional extra without types: the parent has made sure that it is there.
     engine: Any = importlib.import_module("xllamacpp")
     params: Any = engine.CommonParams()
     params.model.path = model
-    params.n_ctx = context_tokens
-    params.n_parallel = 1
+    # Not one cache for all slots: each would be cleared when another one works.
+    params.n_ctx = context_tokens * slots
+    params.n_parallel = slots
+    params.kv_unified = False
     params.n_batch = params.n_ubatch = batch_tokens(engine)
     params.cpuparams.n_threads = threads()
     params.cpuparams_batch.n_threads = threads()
@@ -58,8 +60,8 @@ def main() -> None:
     params.port = 0
     params.api_keys = [key]
     params.ui = False
-    if len(sys.argv) > 3:
-        params.slot_save_path = sys.argv[3] + os.sep  # joined with the file's name as it is
+    if len(sys.argv) > 4:
+        params.slot_save_path = sys.argv[4] + os.sep  # joined with the file's name as it is
     params.cors_origins = ""
     params.cors_credentials = False
     params.verbosity = QUIET

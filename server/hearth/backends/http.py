@@ -345,16 +345,23 @@ async def converse(
     max_tokens: int,
     watched_stops: Sequence[str] = (),
     fault: Callable[[object], BackendError] = fault_from,
+    thinks: bool = False,
 ) -> AsyncGenerator[Delta | Finish]:
     """One streamed generation, as backends.base wants it: Deltas, then one Finish or one BackendError.
 
     `read` says what an event of this kind of server means, `fault` what an error in place of an event does. A
     connection that ends before the answer is over makes it truncated; one that ends before any event is an error, as
-    is a deadline.
+    is a deadline. `thinks`: the model may think aloud before it answers, which is no part of the answer.
     """
     async with http.open(path, body) as answer:
         reading = Reading(
-            framing, answer.media_type, read, max_tokens=max_tokens, watched_stops=watched_stops, fault=fault
+            framing,
+            answer.media_type,
+            read,
+            max_tokens=max_tokens,
+            watched_stops=watched_stops,
+            fault=fault,
+            thinks=thinks,
         )
         data: bytes | None = b""
         while data is not None and not reading.stopped:

@@ -1,4 +1,4 @@
-"""Servers that speak OpenAI's `/v1/completions`: LM Studio, vLLM, TabbyAPI, and any other.
+"""Servers that speak OpenAI's `/v1/completions` and `/v1/chat/completions`: LM Studio, vLLM, TabbyAPI, and any other.
 
 None of them takes a `suffix` that can be relied on, so they get our own rendered prompt. Some refuse more than four
 stop strings: they get the first four, and the rest is watched here.
@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from hearth.backends.base import Delta, Finish, Generate, Probe, Usage
+from hearth.backends.base import Chat, Delta, Finish, Generate, Probe
+from hearth.backends.chatting import CHAT_DEADLINES, CHAT_PATH, ChatEvents, chat_body, chatted, usage_of
 from hearth.backends.embedding import Vector, embed_openai, lists_model
 from hearth.backends.http import Deadlines, Hints, Http, converse, failed_probe
 from hearth.backends.llamacpp import choose_dialect
@@ -24,6 +25,8 @@ CACHING_SERVERS = frozenset({"llama.cpp", "vLLM", "LM Studio", "TabbyAPI"})
 TELLING_SERVERS = frozenset({"vLLM", "TabbyAPI"})
 """Servers that are documented to give probabilities here. LM Studio takes the wish and gives none, llama.cpp sorts the
 whole vocabulary for it, and an unknown one might refuse it."""
+CONSTRAINING_SERVERS = frozenset({"llama.cpp", "vLLM", "LM Studio", "TabbyAPI"})
+"""Servers that are documented to hold an answer to a JSON schema; an unknown one might refuse the wish."""
 REASONS: dict[str, Reason] = {"stop": "stop", "length": "length", "content_filter": "filter"}
 BROKEN_REASONS = frozenset({"error", "abort"})
 
@@ -35,15 +38,18 @@ class _Found:
     server: str
     model: str
     context_tokens: int | None
+    calls_tools: bool | None = None
 
 
 class OpenAi:
-    """A Backend for `/v1/completions`. The url may end with /v1 or not."""
+    """A Backend. The url may end with /v1 or not."""
 
     def __init__(self, settings: BackendSettings, *, api_key: str = "", deadlines: Deadlines | None = None) -> None:
         self._settings = settings
         url = settings.url.rstrip("/").removesuffix("/v1")
         self._http = Http(url, Hints(f"the model server at {url}"), api_key=api_key, deadlines=deadlines)
+        # A pool of its own, so that no chat can take the last connection.
+        self._chat_http = Http(url, self._http.hints, api_key=api_key, deadlines=deadlines or CHAT_DEADLINES)
         self._model = settings.model
         self._cache_seen = False
         self._server = ""
@@ -84,6 +90,9 @@ class OpenAi:
             stop_limit=STOP_LIMIT,
             # By one token, the fewest that is allowed: of use only where the server is known to keep what it read.
             prefills=self._cache_seen or found.server in CACHING_SERVERS,
+            chats=self._settings.roles != ("embed",),
+            calls_tools=found.calls_tools,
+            constrains=found.server in CONSTRAINING_SERVERS,
             problem=problem,
             remedy=remedy,
         )
@@ -111,6 +120,31 @@ class OpenAi:
             watched_stops=request.stop[STOP_LIMIT:],
         )
 
+    def chat(self, request: Chat) -> AsyncGenerator[Delta | Finish]:
+        """See backends.base.Chatter."""
+        tabby = self._server == "TabbyAPI"
+        known = self._server in CONSTRAINING_SERVERS and not tabby
+        body = chat_body(request, stops=request.stop[:STOP_LIMIT], schema=known)
+        body["model"] = self._model
+        if tabby and request.schema is not None:
+            body["json_schema"] = request.schema
+        events = ChatEvents()
+
+        def read(value: Value) -> Step:
+            return self._seen(events.read(value, usage_of(table(value["usage"])) if value.get("usage") else None))
+
+        stream = converse(
+            self._chat_http,
+            CHAT_PATH,
+            body,
+            "sse",
+            read,
+            max_tokens=request.max_tokens,
+            watched_stops=request.stop[STOP_LIMIT:],
+            thinks=True,
+        )
+        return chatted(stream, events.calls)
+
     async def embed(self, texts: Sequence[str], model: str) -> list[Vector]:
         """See backends.base.Embedder."""
         return await embed_openai(self._http, texts, model, pull=self._http.hints.pull)
@@ -122,9 +156,12 @@ class OpenAi:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+        await self._chat_http.aclose()
 
     def _read(self, value: Value) -> Step:
-        step = read_event(value)
+        return self._seen(read_event(value))
+
+    def _seen(self, step: Step) -> Step:
         self._cache_seen |= step.usage is not None and step.usage.prefilled_tokens is not None
         return step
 
@@ -168,11 +205,13 @@ class OpenAi:
             key, loaded = string(model.get("key")), tables(model.get("loaded_instances"))
             if wanted and wanted not in (key, *(string(instance.get("id")) for instance in loaded)):
                 continue
+            trained = table(model.get("capabilities")).get("trained_for_tool_use")
+            tools = trained if isinstance(trained, bool) else None
             if loaded:
-                settings = table(loaded[0].get("config"))
-                return _Found("LM Studio", string(loaded[0].get("id")) or key, integer(settings.get("context_length")))
+                settings, own = table(loaded[0].get("config")), string(loaded[0].get("id")) or key
+                return _Found("LM Studio", own, integer(settings.get("context_length")), tools)
             if wanted:
-                return _Found("LM Studio", wanted, integer(model.get("max_context_length")))
+                return _Found("LM Studio", wanted, integer(model.get("max_context_length")), tools)
         if wanted:
             raise ModelMissing(f"LM Studio does not have the model {wanted}", f"Run: lms get {wanted}")
         raise ModelMissing("LM Studio has no model loaded", "Load a code model in LM Studio's developer view.")
@@ -201,7 +240,7 @@ class OpenAi:
 
 def read_event(value: Value) -> Step:
     """One event of `/v1/completions`' stream."""
-    usage = _usage(table(value.get("usage"))) if value.get("usage") else None
+    usage = usage_of(table(value["usage"])) if value.get("usage") else None
     if "choices" not in value and usage is None:
         raise ProtocolFault("an event is not one of a completion's")
     choices = tables(value.get("choices"))
@@ -220,10 +259,3 @@ def read_event(value: Value) -> Step:
 def is_models_list(value: Value) -> bool:
     """Whether this is what `/v1/models` answers."""
     return value.get("object") == "list" and isinstance(value.get("data"), list)
-
-
-def _usage(raw: Value) -> Usage:
-    prompt = integer(raw.get("prompt_tokens"))
-    cached = integer(table(raw.get("prompt_tokens_details")).get("cached_tokens"))
-    prefilled = prompt - cached if prompt is not None and cached is not None and cached <= prompt else None
-    return Usage(prompt, prefilled, integer(raw.get("completion_tokens")))

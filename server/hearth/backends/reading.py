@@ -16,6 +16,9 @@ from hearth.errors import BackendError, LimitExceeded
 TOKEN_SLACK = 16
 """Pieces a server may send beyond the tokens asked for, before it counts as endless."""
 TEXT_CHARS_PER_TOKEN_MAX = 200
+THOUGHT_CHARS_MAX = 1_000_000
+"""Of what a model thinks aloud. The tokens that it is given bound it first; this is for a server that forgets them."""
+THOUGHTS = {"<think>": "</think>", "<thinking>": "</thinking>", "[THINK]": "[/THINK]"}
 LOGPROB_MIN = -100.0
 """Less is what servers say for "impossible", which no token is that was chosen."""
 LOGPROBS_PER_EVENT_MAX = 64
@@ -27,13 +30,14 @@ Reason = Literal["stop", "length", "filter"]
 class Step:
     """What one JSON event means: text, the end, figures; any of them may be missing. Figures add to earlier ones.
 
-    `logprobs`: as in Delta, of the tokens of this text.
+    `logprobs`: as in Delta, of the tokens of this text. `thought`: what the model says to itself.
     """
 
     text: str = ""
     reason: Reason | None = None
     usage: Usage | None = None
     logprobs: tuple[float, ...] = ()
+    thought: str = ""
 
 
 class Reading:
@@ -52,12 +56,14 @@ class Reading:
         max_tokens: int,
         watched_stops: Sequence[str] = (),
         fault: Callable[[object], BackendError] = fault_from,
+        thinks: bool = False,
     ) -> None:
         whole = framing == "sse" and media_type == "application/json"
         self._parser = WholeBody(fault=fault) if whole else StreamParser(framing, fault=fault)
         self._read = read
         self._max_tokens = max_tokens
         self._cleaner = TextCleaner()
+        self._thoughts = Thoughts(on=thinks)
         self._watcher = StopWatcher(watched_stops)
         self._reason: Reason | None = None
         self._usage = self._told = Usage()
@@ -84,10 +90,11 @@ class Reading:
 
     def finish(self) -> Iterator[Delta | Finish]:
         """What was held back, and the one terminal event."""
-        rest = self._watcher.feed(self._cleaner.close()) + self._watcher.close()
-        if rest:
+        rest = self._watcher.feed(self._thoughts.feed(self._cleaner.close()) + self._thoughts.close())
+        if rest := rest + self._watcher.close():
             yield Delta(rest, logprobs=self._logprobs)
-        yield Finish(self._reason or ("stop" if self.over else "truncated"), self._usage)
+        reason = self._reason or ("stop" if self.over else "truncated")
+        yield Finish(reason, self._usage, thought_chars=self._thoughts.chars)
 
     def _take(self, values: Iterator[Value]) -> Iterator[Delta]:
         try:
@@ -95,8 +102,9 @@ class Reading:
                 self.events += 1
                 step = self._read(value)
                 news = _merged(self._usage, step.usage)
-                text = "" if self._reason else self._watcher.feed(self._cleaner.feed(step.text))
-                self._count(step.text)
+                said = "" if self._reason else self._thoughts.feed(self._cleaner.feed(step.text))
+                text = self._watcher.feed(said)
+                self._count(step.text, step.thought)
                 self._logprobs += step.logprobs if step.text else ()
                 self._reason = self._reason or step.reason
                 self._usage, told = news, news is not self._told
@@ -110,12 +118,63 @@ class Reading:
             if not self.over:
                 raise
 
-    def _count(self, text: str) -> None:
+    def _count(self, text: str, thought: str) -> None:
+        self._thoughts.chars += len(thought)
+        if self._thoughts.chars > THOUGHT_CHARS_MAX:
+            raise LimitExceeded(f"the model thought aloud for more than {THOUGHT_CHARS_MAX} characters")
         self._pieces += bool(text)
         self._chars += len(text)
         most = self._max_tokens
         if self._pieces > most + TOKEN_SLACK or self._chars > (most + TOKEN_SLACK) * TEXT_CHARS_PER_TOKEN_MAX:
             raise LimitExceeded(f"the server went on beyond the {most} tokens that were asked for")
+
+
+class Thoughts:
+    """Takes out what a model thinks aloud before it answers, where the server leaves that in the text, and counts it.
+
+    Only a block that the answer begins with is a thought: the same words later may be what was asked for. One that
+    never ends is the whole answer. `on`: look for it at all; else everything passes.
+    """
+
+    def __init__(self, *, on: bool) -> None:
+        self.chars = 0
+        self._end = ""  # what ends the thought that we are in
+        self._before = on  # the answer has not begun
+        self._held: str = ""
+
+    def feed(self, text: str) -> str:
+        """The text that is certainly no thought."""
+        if not self._before:
+            return text
+        text, self._held = self._held + text, ""
+        if not self._end:
+            begun = text.lstrip()
+            mark = next((mark for mark in THOUGHTS if begun.startswith(mark)), "")
+            if not mark:
+                self._before = any(mark.startswith(begun) for mark in THOUGHTS)
+                text = begun if self.chars else text  # the lines after a thought belong to neither
+                self._held = text if self._before else ""
+                return "" if self._before else text
+            self._end, text = THOUGHTS[mark], begun.removeprefix(mark)
+        thought, end, answer = text.partition(self._end)
+        if not end:
+            # What may be the first half of the end waits for the second one.
+            keep = len(self._end) - 1
+            self._held = text[-keep:]
+            self.chars += len(text) - len(self._held)
+            return ""
+        self.chars += len(thought)
+        self._end = ""
+        return self.feed(answer)  # another thought may follow
+
+    def close(self) -> str:
+        """The stream ended: what looked like the start of a thought was text."""
+        rest, self._held = self._held, ""
+        self._before = False
+        if self._end:
+            self.chars += len(rest)
+            return ""
+        return rest
 
 
 def logprobs_of(values: Iterable[object]) -> tuple[float, ...]:

@@ -10,11 +10,13 @@ one JSON object; every key may be left out:
       "context_tokens": 32768,
       "embeds": 0,                 size of the vectors that it makes of texts: words in common, nearer vectors
       "prefills": 0,               1: it takes requests for no tokens, and counts them like others
+      "chats": 1,                  0: a model that cannot chat
       "state": "ready",            what the probe says; anything but "ready" also fails every request
       "delay_ms": 0,               before the first piece (a prompt being read)
       "token_ms": 0,               before each further piece
       "chunk_chars": 4,            characters of one piece; 0: everything in one piece
       "text": "",                  the answer when no rule fits
+      "chat_text": "",             the same, to a chat
       "document": "",              the finished file: the answer is what follows the text before the cursor in it
       "document_file": "",         the same, read from this path (relative to the script's folder)
       "log": "",                   append a JSON line per request start and end to this file
@@ -24,8 +26,10 @@ one JSON object; every key may be left out:
           "contains": "import os",         the text before the cursor contains this
           "after": "\\n",                  the text after the cursor starts with this
           "prompt_contains": "",           the raw prompt contains this
+          "chat": 0,                       1: answers chats, and no prompts
           "times": 2,                      fits at most so often
           "text": "...",
+          "calls": [],                     tools called after the text: {"name": "...", "arguments": {...}}
           "reason": "stop",                or "length", "filter", "truncated"
           "delay_ms": 0, "token_ms": 0,
           "fault": "server",               a key of FAULTS, or "hang": nothing more until cancelled
@@ -35,6 +39,7 @@ one JSON object; every key may be left out:
     }
 
 The text before the cursor is the prompt's own: BEFORE, then what was typed since and stands after the middle token.
+In a chat it is the last message, and the raw prompt is all messages, each with its role before it: "user: ...".
 """
 
 import asyncio
@@ -46,8 +51,9 @@ from pathlib import Path
 from typing import Any, Literal, cast
 from zlib import crc32
 
-from hearth.backends.base import Delta, Finish, Generate, Probe, State, Usage
+from hearth.backends.base import Chat, Delta, Finish, Generate, Probe, State, Usage
 from hearth.core.dialect import DIALECTS, Dialect
+from hearth.core.exchange import ToolCall
 from hearth.errors import (
     BackendError,
     ContextOverflow,
@@ -98,8 +104,10 @@ class Rule:
     contains: str = ""
     after: str = ""
     prompt_contains: str = ""
+    chat: int = 0
     times: int = 0
     text: str = ""
+    calls: tuple[Mapping[str, Any], ...] = ()
     reason: Reason = "stop"
     delay_ms: int | None = None
     token_ms: int | None = None
@@ -116,11 +124,13 @@ class Script:
     context_tokens: int = 32768
     embeds: int = 0
     prefills: int = 0
+    chats: int = 1
     state: State = "ready"
     delay_ms: int = 0
     token_ms: int = 0
     chunk_chars: int = 4
     text: str = ""
+    chat_text: str = ""
     document: str = ""
     log: str = ""
     rules: tuple[Rule, ...] = ()
@@ -142,13 +152,16 @@ class Counts:
     prefilled_tokens: int = 0
     generated_tokens: int = 0
     prompts: list[str] = field(default_factory=list[str])
+    chats: list[Chat] = field(default_factory=list[Chat])
 
 
 PROMPTS_KEPT_MAX = 50
+CHATS_KEPT_MAX = 50
 
 
 class ScriptedBackend:
-    """A Backend without a server. `script` is a Script, a script's path, or a function from prompt to answer."""
+    """A Backend without a server. `script` is a Script, a script's path, or a function from prompt to answer (from all
+    messages, in a chat)."""
 
     def __init__(self, script: Script | str | Path | Callable[[str], str]) -> None:
         self.counts = Counts()
@@ -191,17 +204,29 @@ class ScriptedBackend:
             cached_tokens_visible=True,
             slots=1,
             prefills=bool(script.prefills),
+            chats=bool(script.chats),
+            calls_tools=bool(script.chats),
+            constrains=bool(script.chats),
             problem="" if script.state == "ready" else f"the script says: {script.state}",
         )
 
-    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Finish]:
+    def generate(self, request: Generate) -> AsyncGenerator[Delta | Finish]:
         """Answer as scripted; see backends.base for the contract."""
+        return self._run(request, request.prompt)
+
+    def chat(self, request: Chat) -> AsyncGenerator[Delta | Finish]:
+        """Answer as scripted; see backends.base.Chatter."""
+        self.counts.chats.append(request)
+        del self.counts.chats[:-CHATS_KEPT_MAX]
+        return self._run(request, "".join(f"{said['role']}: {said['content']}\n" for said in request.messages))
+
+    async def _run(self, request: Generate | Chat, prompt: str) -> AsyncGenerator[Delta | Finish]:
         if self._problem:
             raise ProtocolFault(self._problem, "Correct the script.")
-        self._begin(request)
+        self._begin(request, prompt)
         outcome = "cancelled"
         try:
-            async for event in self._answer(request):
+            async for event in self._answer(request, prompt):
                 yield event
                 if isinstance(event, Finish):
                     outcome = event.reason
@@ -228,15 +253,15 @@ class ScriptedBackend:
     async def aclose(self) -> None:
         """Nothing to release."""
 
-    async def _answer(self, request: Generate) -> AsyncGenerator[Delta | Finish]:
+    async def _answer(self, request: Generate | Chat, prompt: str) -> AsyncGenerator[Delta | Finish]:
         script = self.script
         if script.state != "ready":
             raise FAULTS[_STATE_FAULTS[script.state]](f"the script says: {script.state}")
         if not request.max_tokens:
             await _pause(script.delay_ms)
-            yield Finish("length", Usage(tokens(request.prompt), self._prefilled, 0))
+            yield Finish("length", Usage(tokens(prompt), self._prefilled, 0))
             return
-        rule = self._rule(request.prompt)
+        rule = self._rule(request, prompt)
         await _pause(script.delay_ms if rule.delay_ms is None else rule.delay_ms)
         text, reason = _shorten(rule, request)
         token_ms = script.token_ms if rule.token_ms is None else rule.token_ms
@@ -254,29 +279,38 @@ class ScriptedBackend:
             await asyncio.Event().wait()
         if rule.fault:
             raise FAULTS[rule.fault](f"the script says: {rule.fault}")
-        yield Finish(reason, Usage(tokens(request.prompt), self._prefilled, tokens(text)))
+        usage = Usage(tokens(prompt), self._prefilled, tokens(text))
+        whole = _calls(rule) if reason == "stop" else ()
+        yield Finish(reason, usage, whole, len(rule.calls) - len(whole))
 
-    def _begin(self, request: Generate) -> None:
+    def _begin(self, request: Generate | Chat, prompt: str) -> None:
         counts = self.counts
         previous = counts.prompts[-1] if counts.prompts else ""
-        self._prefilled = tokens(request.prompt[_common(previous, request.prompt) :])
+        self._prefilled = tokens(prompt[_common(previous, prompt) :])
         counts.calls += 1
-        counts.prompt_tokens += tokens(request.prompt)
+        counts.prompt_tokens += tokens(prompt)
         counts.prefilled_tokens += self._prefilled
-        counts.prompts.append(request.prompt)
+        counts.prompts.append(prompt)
         del counts.prompts[:-PROMPTS_KEPT_MAX]
-        self._log({"event": "start", "prompt": request.prompt, "max_tokens": request.max_tokens})
+        self._log({"event": "start", "prompt": prompt, "max_tokens": request.max_tokens})
 
-    def _rule(self, prompt: str) -> Rule:
+    def _rule(self, request: Generate | Chat, prompt: str) -> Rule:
         if self._function is not None:
             return Rule(text=self._function(prompt))
-        script = self.script
-        before, after = take_apart(prompt, DIALECTS.get(script.dialect))
+        script, chat = self.script, isinstance(request, Chat)
+        if isinstance(request, Chat):
+            before, after = str(request.messages[-1]["content"]) if request.messages else "", ""
+        else:
+            before, after = take_apart(prompt, DIALECTS.get(script.dialect))
         for number, rule in enumerate(script.rules):
             used = self._used.get(number, 0)
-            if (not rule.times or used < rule.times) and _fits(rule, prompt, before, after):
+            if rule.chat != chat or (rule.times and used >= rule.times):
+                continue
+            if _fits(rule, prompt, before, after):
                 self._used[number] = used + 1
                 return rule
+        if chat:
+            return Rule(text=script.chat_text)
         if script.document:
             return Rule(text=continuation(script.document, before))
         return Rule(text=script.text)
@@ -315,7 +349,7 @@ def parse(raw: object) -> Script:
     rules = cast(list[object], values.get("rules", []))
     if len(rules) > RULES_MAX:
         raise ValueError(f"rules: more than {RULES_MAX}")
-    values["rules"] = tuple(Rule(**_record(rule, Rule, f"rules[{n}]")) for n, rule in enumerate(rules))
+    values["rules"] = tuple(_rule_of(rule, f"rules[{n}]") for n, rule in enumerate(rules))
     script = Script(**values)
     for rule in script.rules:
         if rule.fault not in ("", "hang", *FAULTS):
@@ -325,6 +359,18 @@ def parse(raw: object) -> Script:
     if script.dialect not in ("", *DIALECTS):
         raise ValueError(f"dialect: expected one of {', '.join(DIALECTS)}")
     return script
+
+
+def _rule_of(raw: object, name: str) -> Rule:
+    values = _record(raw, Rule, name)
+    calls = tuple(cast(list[dict[str, Any]], values.pop("calls", [])))
+    if not all(isinstance(call, dict) and {"name", "arguments"} == call.keys() for call in cast(list[object], calls)):
+        raise ValueError(f"{name}.calls: expected objects with name and arguments")
+    return replace(Rule(**values), calls=calls)
+
+
+def _calls(rule: Rule) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(f"call_{n}", call["name"], call["arguments"]) for n, call in enumerate(rule.calls))
 
 
 def take_apart(prompt: str, dialect: Dialect | None) -> tuple[str, str]:
@@ -375,7 +421,7 @@ def _fits(rule: Rule, prompt: str, before: str, after: str) -> bool:
     )
 
 
-def _shorten(rule: Rule, request: Generate) -> tuple[str, Reason]:
+def _shorten(rule: Rule, request: Generate | Chat) -> tuple[str, Reason]:
     """The rule's text up to the first stop string and the token limit, and why it ends there."""
     cuts = [at for stop in request.stop if stop and (at := rule.text.find(stop)) >= 0]
     text, reason = (rule.text[: min(cuts)], "stop") if cuts else (rule.text, rule.reason)
