@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import pytest_asyncio
 
-from door.rig import CLAUDE, FREE, KEY, NOON, PAID, Asked, Local, SharedCourier, Told, house, said_to, turn
+from egress.rig import CLAUDE, FREE, KEY, NOON, PAID, Asked, Local, SharedCourier, Told, house, said_to, turn
 from hearth.core.exchange import Note, Placed, Restarted, Text, Tool, assistant, system, user
 from hearth.core.origin import file_origin
 from hearth.core.route import Choice

@@ -1,7 +1,7 @@
 """What the ledger has is what a capture proxy sees: `scripts/bench door` does it with 10,000 requests."""
 
-from door.capture import differences, many
-from door.rig import NOON, PAID, house
+from egress.capture import differences, many
+from egress.rig import NOON, PAID, house
 from openrouter.account import Account
 from openrouter.emulator import Emulator
 

@@ -1,4 +1,4 @@
-"""Many requests through the door, with everything that can go wrong on the way, against what arrived at the other end."""
+"""Many requests through the door, with all that can go wrong on the way, against what arrived at the other end."""
 
 import asyncio
 import random
@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import aclosing
 
 from backends.fake import Answer
-from door.rig import Asked, House
+from egress.rig import Asked, House
 from hearth.core.exchange import Text
 from hearth.errors import HearthError
 from hearth.ledger_reading import entries, sent, verify
