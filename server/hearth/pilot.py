@@ -91,6 +91,7 @@ class Pilot:
         self._names = names
         self._from: Spot | None = None  # where the flight on its way started
         self._turn = 0
+        self._closed = False
 
     def changed(self, snapshot: Snapshot) -> None:
         """A new version of a document: the generation on its way either agrees with it or ends."""
@@ -99,7 +100,8 @@ class Pilot:
             flight.document_changed(typed_at(spot, snapshot))
 
     async def aclose(self) -> None:
-        """End the generation on its way."""
+        """End the generation on its way, and begin no other."""
+        self._closed = True
         if self._reading:
             self._reading.cancel()
             await asyncio.wait((self._reading,))
@@ -151,7 +153,7 @@ class Pilot:
         """Prepare what follows if `text`, which is shown at `spot`, is accepted. Only when the server is idle."""
         target = self._gateway.target("complete")
         busy = (self.flight and not self.flight.over) or (self._reading and not self._reading.done())
-        if target is None or spot.line_after.strip() or busy:
+        if self._closed or target is None or spot.line_after.strip() or busy:
             return
         there = spot_at(*inserted(spot, text), spot.around)
         if self._memory.lookup(there.place) or there.place in self.nothing:

@@ -33,6 +33,7 @@ SEEN_MAX = 8_192
 """Files of which it is kept what was found out; a request may have no more than policy.FILES_MAX."""
 URIS_KEPT_MAX = 4_096
 UNREAD = "ignore files that are not read yet"
+SECRET_LINK = "being a link to a file of secrets"
 ELSEWHERE = "a link that leads out of the workspace"
 NO_FOLDER = "a folder that is not part of the workspace"
 
@@ -248,6 +249,8 @@ def _found_out(folder: str, path: str, roots: Sequence[_Root], never: tuple[str,
     except (OSError, ValueError):
         return Seen(ELSEWHERE, True, now)
     hidden = is_secret(real)
+    if hidden and not is_secret(whole):
+        return Seen(SECRET_LINK, hidden, now)
     if not folder:
         return Seen(None, hidden, now)
     if not any(folder in (root.given, root.real) for root in roots):

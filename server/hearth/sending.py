@@ -106,7 +106,7 @@ class Sending:
         redactor = await self._redactor_of(f"document {uri}")
         async with self._masking:
             masked = await self._head(uri, anchor, redactor)
-            typed = _masked_apart(redactor, (anchor.before[-SEAM_CHARS:], tail))[1]
+            typed = masked_apart(redactor, (anchor.before[-SEAM_CHARS:], tail))[1]
         return Sent(rendered(replace(anchor, head=masked), typed), redactor.restorer())
 
     async def _admit(self, uri: str, anchor: Anchor, destination: Destination) -> None:
@@ -178,13 +178,13 @@ def _masked_texts(redactor: Redactor, texts: Sequence[str], tokens: Sequence[str
     """Texts that follow each other, masked as one, but for the dialect's tokens, which are no part of any secret."""
     between = re.compile(f"({'|'.join(map(re.escape, tokens))})") if tokens else None
     cut = [between.split(text) if between else [text] for text in texts]
-    masked = iter(_masked_apart(redactor, [piece for pieces in cut for piece in pieces[::2]]))
+    masked = iter(masked_apart(redactor, [piece for pieces in cut for piece in pieces[::2]]))
     return tuple(
         "".join(piece if number % 2 else next(masked) for number, piece in enumerate(pieces)) for pieces in cut
     )
 
 
-def _masked_apart(redactor: Redactor, parts: Sequence[str]) -> list[str]:
+def masked_apart(redactor: Redactor, parts: Sequence[str]) -> list[str]:
     """Parts of one text, which is masked as a whole. A secret that reaches over a border is masked in the part in
     which it begins, and missing from the next."""
     whole = "".join(parts)
