@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from hearth.backends.base import Delta
 from hearth.core import approval as approvals
+from hearth.core import breaker as breakers
 from hearth.core import budget as budgets
 from hearth.core import catalogue as catalogues
 from hearth.core import quota as quotas
@@ -189,12 +190,15 @@ class Cloud:
             await self._load()
             now = self._clock()
             try:
+                # Whether it is back is tried with this, and not with what the user wants to send.
+                resting = breakers.state(self.standing.door, now) == "half-open"
+                if resting or not 0 <= now - self._key_at < KEY_S:
+                    status = catalogues.key_status(await self._fetch("/key", self._key))
+                    quota = quotas.observed(self.standing.quota, status, now)
+                    self.standing = replace(self.standing, quota=quota, door=breakers.succeeded())
+                    self._key_at = now
                 if not 0 <= now - self._catalogue_at < CATALOGUE_S:
                     await self._read_catalogue()
-                if not 0 <= now - self._key_at < KEY_S:
-                    status = catalogues.key_status(await self._fetch("/key", self._key))
-                    self.standing = replace(self.standing, quota=quotas.observed(self.standing.quota, status, now))
-                    self._key_at = now
             except HearthError as error:
                 return self._failed("", error)
         return ""

@@ -156,7 +156,7 @@ class Door:
                 money = await cloud.money()
             except LedgerError as error:
                 asking.closed = trouble = error.message.rstrip(".")
-            if trouble and not cloud.models.entries:
+            if trouble and (not cloud.models.entries or cloud.standing.door.failures):
                 asking.closed = trouble
             verdicts = self._verdicts(asking)
             health = replace(health, cloud=cloud.standing)

@@ -62,12 +62,13 @@ class Fake:
     def __init__(self, routes: Routes, seed: int = 0) -> None:
         self.routes = routes
         self.seen = Seen()
+        self.port = 0  # any; entered again, it is where it was
         self._random = random.Random(seed)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Fake":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         return self

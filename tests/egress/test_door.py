@@ -21,6 +21,17 @@ from openrouter.emulator import Emulator, Reply
 
 SECRET = "hunter2-correct-horse-battery"
 
+
+class Clock:
+    """Epoch seconds that go on when told to."""
+
+    def __init__(self):
+        self.now = NOON
+
+    def __call__(self):
+        return self.now
+
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -67,9 +78,9 @@ async def test_everything_that_arrives_is_in_the_ledger_the_catalogue_too(built)
         await home.ask(home.request())
         recorded = [f"{e.intent.target}" for e in entries(home.home / "ledger")]
         assert recorded == [
+            "GET /api/v1/key",
             "GET /api/v1/models",
             "GET /api/v1/models?zdr=true",
-            "GET /api/v1/key",
             "POST /api/v1/chat/completions",
         ]
         assert len(home.router.captured) == len(recorded)
@@ -270,18 +281,24 @@ async def test_the_next_model_of_the_cloud_comes_before_the_local_one(built):
         assert home.left()[-1].result.cost == told.done.cost
 
 
-async def test_a_server_that_is_gone_is_left_alone_for_a_while(built):
-    async with built(local=Local("mine"), models=[FREE]) as home:
+async def test_a_cloud_that_is_gone_is_left_alone_and_its_return_tried_without_the_users_words(built):
+    clock = Clock()
+    async with built(local=Local("mine"), models=[FREE], router=Emulator(clock=clock)) as home:
         await home.ask(home.request("warm"))
-        url = home.router.url
         await home.router.__aexit__(None, None, None)
         for _ in range(4):
             told = await home.ask(home.request("again"))
             assert told.text == "mine"
         assert "cannot be reached" in told.notes
         assert len([e for e in home.left() if e.status == "not sent"]) == 3, "the breaker opened after three"
-        assert url
+        clock.now += 20
+        told = await home.ask(home.request("still gone"))
+        assert "cannot be reached" in told.notes
+        assert len([e for e in home.left() if e.status == "not sent"]) == 3, "the key's state was asked for instead"
         await home.router.__aenter__()
+        clock.now += 100
+        told = await home.ask(home.request("and back"))
+        assert told.done.place == "cloud"
 
 
 async def test_closing_breaks_it_off_and_says_so_in_the_ledger(built):
