@@ -27,6 +27,7 @@ URI = "file:///a.py"
 # A server with one more feature, or with an engine that is broken.
 SABOTAGED = """
 import asyncio, sys, time
+import hearth.lsp.host as host
 import hearth.lsp.server as server
 
 async def boom(ls, params):
@@ -48,7 +49,7 @@ def broken_engine(*args, **kwargs):
 
 server.FEATURES |= {"test/boom": boom, "test/unencodable": unencodable, "test/sleepy": sleepy, "test/noisy": noisy}
 if "broken" in sys.argv:
-    server.open_engine = broken_engine
+    host.open_engine = broken_engine
 sys.exit(server.serve())
 """
 

@@ -52,10 +52,14 @@ async def test_initialize_says_what_the_server_can_do(server):
     assert capabilities["positionEncoding"] == "utf-16"
     assert capabilities["textDocumentSync"] == {"openClose": True, "change": 2, "save": {"includeText": True}}
     assert capabilities["inlineCompletionProvider"] == {}
-    assert capabilities["executeCommandProvider"]["commands"] == [
-        "hearth.status", "hearth.whyNoSuggestion", "hearth.toggleCompletion", "hearth.stop",
-        "hearth.reindex", "hearth.completionAccepted",
-    ]  # fmt: skip
+    commands = {
+        *("status", "whyNoSuggestion", "toggleCompletion", "stop", "reindex", "completionAccepted", "showEgress"),
+        *("explain", "refactor", "fix", "test", "document", "ask", "reply", "retry", "apply", "copy", "keep"),
+        *("undoLastChange", "conversations", "exportConversation", "deleteConversation", "selectModel"),
+    }
+    assert set(capabilities["executeCommandProvider"]["commands"]) >= {f"hearth.{name}" for name in commands}
+    assert capabilities["codeActionProvider"]["resolveProvider"] is True
+    assert capabilities["codeLensProvider"] == {}
     await client.until(lambda: client.calls, "textDocumentContent is registered")
     (registration,) = client.calls[0]["params"]["registrations"]
     assert registration["method"] == "workspace/textDocumentContent"
@@ -461,7 +465,9 @@ async def test_why_is_a_page_and_a_result(server):
     assert uri.startswith("hearth:")
     assert client.calls[-1]["params"]["takeFocus"] is False
     assert await client.request("workspace/textDocumentContent", {"uri": uri}) == {"text": text}
-    await client.command("hearth.whyNoSuggestion")
+    await client.open("file:///b.py", "b = ")
+    await client.complete("file:///b.py", 0, 4)
+    assert "b.py" in await client.command("hearth.whyNoSuggestion")
     await client.until(
         lambda: "workspace/textDocumentContent/refresh" in [c["method"] for c in client.calls], "refreshed"
     )

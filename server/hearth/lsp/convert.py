@@ -40,6 +40,7 @@ class Initialize:
     shows_content: bool
     shows_progress: bool
     watches_files: bool
+    capabilities: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +192,11 @@ def initialize(params: object) -> Initialize:
         workspace_trusted=not isinstance(options, dict)
         or cast(dict[str, Any], options).get("workspace_trusted") is not False,
         folders=paths(cast(list[Any], folders)),
-        shows_documents=_has(capabilities, "window", "showDocument", "support"),
-        shows_content=_has(capabilities, "workspace", "textDocumentContent", "dynamicRegistration"),
-        shows_progress=_has(capabilities, "window", "workDoneProgress"),
-        watches_files=_has(capabilities, "workspace", "didChangeWatchedFiles", "dynamicRegistration"),
+        shows_documents=has(capabilities, "window", "showDocument", "support"),
+        shows_content=has(capabilities, "workspace", "textDocumentContent", "dynamicRegistration"),
+        shows_progress=has(capabilities, "window", "workDoneProgress"),
+        watches_files=has(capabilities, "workspace", "didChangeWatchedFiles", "dynamicRegistration"),
+        capabilities=cast(object, capabilities),
     )
 
 
@@ -232,6 +234,11 @@ def configuration(params: object) -> dict[str, Any]:
 def diagnostics(params: object) -> tuple[str, tuple[Diagnostic, ...]]:
     """URI and diagnostics of `hearth/diagnostics`, which has the parameters of `textDocument/publishDiagnostics`."""
     fields = table(params)
+    return string(fields.get("uri"), "uri"), diagnostic_list(fields)
+
+
+def diagnostic_list(fields: Mapping[str, Any]) -> tuple[Diagnostic, ...]:
+    """The member `diagnostics`."""
     found: list[Diagnostic] = []
     for item in array(fields.get("diagnostics"), "diagnostics")[:DIAGNOSTICS_MAX]:
         entry = table(item, "diagnostics[]")
@@ -240,23 +247,46 @@ def diagnostics(params: object) -> tuple[str, tuple[Diagnostic, ...]]:
         severity = SEVERITIES.get(level, "error") if isinstance(level, int) else "error"
         message = string(entry.get("message"), "diagnostics[].message")
         found.append(Diagnostic(where.start.line, severity, message[:DIAGNOSTIC_CHARS_MAX]))
-    return string(fields.get("uri"), "uri"), tuple(found)
+    return tuple(found)
+
+
+def range_of(where: Range) -> types.Range:
+    """A range for the wire."""
+    start, end = where.start, where.end
+    return types.Range(types.Position(start.line, start.character), types.Position(end.line, end.character))
+
+
+def json_range(where: Range) -> dict[str, dict[str, int]]:
+    """A range as plain JSON, for a command's arguments."""
+    start, end = where.start, where.end
+    return {
+        "start": {"line": start.line, "character": start.character},
+        "end": {"line": end.line, "character": end.character},
+    }
 
 
 def item_of(suggestion: Suggestion, accepted_command: str) -> types.InlineCompletionItem:
     """Always with a range: without one VS Code shows nothing."""
-    start, end = suggestion.range.start, suggestion.range.end
     return types.InlineCompletionItem(
         insert_text=suggestion.text,
-        range=types.Range(
-            types.Position(start.line, start.character),
-            types.Position(end.line, end.character),
-        ),
+        range=range_of(suggestion.range),
         command=types.Command("Hearth", accepted_command, arguments=[suggestion.id]),
     )
 
 
-def _has(value: object, *path: str) -> bool:
+def has(value: object, *path: str) -> bool:
+    """Whether a nested member is true."""
+    return within(value, *path) is True
+
+
+def holds(value: object, item: str, *path: str) -> bool:
+    """Whether a nested list has an item."""
+    found = within(value, *path)
+    return isinstance(found, list) and item in found
+
+
+def within(value: object, *path: str) -> object:
+    """A nested member, None where there is none."""
     for key in path:
         value = cast(dict[str, Any], value).get(key) if isinstance(value, dict) else None
-    return value is True
+    return cast(object, value)

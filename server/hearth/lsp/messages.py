@@ -1,5 +1,7 @@
 """The server's own few sentences, in the languages of the editor. Everything else it shows comes from the engine."""
 
+from hearth.lsp.messages_pages import WORDS
+
 LANGUAGES = ("en", "fr", "es")
 
 # fmt: off
@@ -96,4 +98,5 @@ def language_of(locale: str) -> str:
 
 def say(key: str, language: str, **values: object) -> str:
     """One sentence of the catalogue."""
-    return MESSAGES[key][language].format(**values)
+    words = MESSAGES[key][language] if key in MESSAGES else WORDS[key][LANGUAGES.index(language)]
+    return words.format(**values)

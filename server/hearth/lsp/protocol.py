@@ -13,7 +13,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import Future
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
@@ -111,10 +111,10 @@ class HearthProtocol(LanguageServerProtocol):
             log.info("ending with %d: %s", code, reason)
             self._ended.set_result(code)
 
-    def cancel_all(self) -> int:
-        """Cancel every request that is running but the one that asks for it; returns how many."""
+    def cancel_all(self, spare: Collection["asyncio.Task[Any]"] = ()) -> int:
+        """Cancel every request that is running but `spare` and the one that asks for it; returns how many."""
         mine = asyncio.current_task()
-        return sum(task.cancel() for task in self._running.values() if task is not mine)
+        return sum(task.cancel() for task in self._running.values() if task is not mine and task not in spare)
 
     def begin_shutdown(self) -> None:
         """From now on requests are refused and notifications ignored, all but `exit`; what runs is cancelled."""

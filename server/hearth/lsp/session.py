@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from hearth.core.context import Diagnostic
 from hearth.core.text import Document, Edit, Position, Snapshot
 from hearth.engine import Engine, Notice
 from hearth.lsp.messages import say
@@ -53,7 +54,10 @@ class Session:
     completion: CompletionSettings = field(default_factory=CompletionSettings)
     engine: Engine | None = None
     folders: tuple[Path, ...] = ()
-    pages: dict[str, str] = field(default_factory=lambda: dict[str, str]())
+    diagnostics: dict[str, tuple[int, tuple[Diagnostic, ...]]] = field(
+        default_factory=lambda: dict[str, tuple[int, tuple[Diagnostic, ...]]]()
+    )
+    """What the editor's other tools say of open documents, with a number that grows at each news."""
     notebooks: Notebooks = field(init=False)
     _held: dict[str, Held] = field(default_factory=lambda: dict[str, Held]())
     _chars: int = 0
@@ -69,6 +73,7 @@ class Session:
     def attach(self, engine: Engine) -> None:
         """The engine is up: tell it what is open already."""
         self.engine = engine
+        engine.trusted = self.workspace_trusted
         for held in self._held.values():
             self._tell_opened(held)
         if self._focus:
@@ -134,6 +139,13 @@ class Session:
             self._chars -= held.document.chars
             if self.engine is not None and held.refusal is None:
                 self.engine.closed(uri)
+
+    def diagnosed(self, uri: str, found: tuple[Diagnostic, ...]) -> None:
+        """News of a document's diagnostics."""
+        number, _ = self.diagnostics.pop(uri, (0, ()))
+        while len(self.diagnostics) >= DOCUMENTS_MAX:
+            del self.diagnostics[next(iter(self.diagnostics))]
+        self.diagnostics[uri] = (number + 1, found)
 
     def lost(self, uri: str, *, opening: bool) -> None:
         """A notification about `uri` ("": unknown) did not arrive whole."""

@@ -1,0 +1,117 @@
+"""What `workspace/executeCommand` can run. Arguments are one object; a command answers with plain JSON."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from hearth import __version__
+from hearth.core.chat import Kind
+from hearth.lsp import convert, reports
+from hearth.lsp.host import HearthServer
+from hearth.lsp.messages import say
+from hearth.lsp.talk import KINDS, Talk
+from hearth.settings import data_dir
+
+WHY_PAGE = "hearth:/why.md"
+ACCEPTED = "hearth.completionAccepted"
+
+Run = Callable[[HearthServer, Sequence[Any]], Awaitable[Any]]
+Said = Callable[[Talk, Mapping[str, Any]], Awaitable[Any]]
+
+
+async def status(ls: HearthServer) -> dict[str, Any]:
+    """What `hearth doctor --json` prints, with the live counters."""
+    await ls.engine_started()
+    found = await ls.session.engine.status() if ls.session.engine is not None else {"version": __version__}
+    return {**found, "workspace_trusted": ls.session.workspace_trusted}
+
+
+async def command_status(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, Any]:
+    found = await status(ls)
+    sums = await asyncio.to_thread(reports.spent, data_dir() / "ledger")
+    ls.show_page(reports.STATUS, reports.status_page(found, sums, ls.session.language))
+    return found
+
+
+async def command_egress(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, str]:
+    """`hearth.showEgress`: {uri?}: the ledger; what left of that document comes first."""
+    document = _fields(arguments).get("uri")
+    page = reports.egress_uri(document if isinstance(document, str) else "")
+    text = await asyncio.to_thread(reports.egress, page, data_dir() / "ledger", ls.session.language)
+    ls.show_page(page, text or "")
+    return {"page": page}
+
+
+async def command_why(ls: HearthServer, arguments: Sequence[Any]) -> str:
+    text = ls.session.why()
+    ls.show_page(WHY_PAGE, text)
+    return text
+
+
+async def command_toggle(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, bool]:
+    enabled = not ls.session.completion.enabled
+    ls.session.set_completion(enabled=enabled)
+    ls.show("info", say("completion_on" if enabled else "completion_off", ls.session.language))
+    return {"enabled": enabled}
+
+
+async def command_accepted(ls: HearthServer, arguments: Sequence[Any]) -> None:
+    suggestion = convert.string(arguments[0] if arguments else None, "arguments[0]")
+    if ls.session.engine is not None:
+        ls.session.engine.accepted(suggestion)
+
+
+async def command_reindex(ls: HearthServer, arguments: Sequence[Any]) -> None:
+    """`hearth.reindex`: read the whole workspace again."""
+    engine = ls.session.engine
+    if engine is not None and engine.index:
+        engine.index.reindex()
+        ls.show("info", say("reindexing", ls.session.language))
+    else:
+        ls.show("warning", say("index_off", ls.session.language))
+
+
+async def command_stop(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, int]:
+    """`hearth.stop`: {conversation?}: end one answer, or everything that is being done."""
+    talking = ls.talking
+    conversation = _fields(arguments).get("conversation")
+    if talking is not None and isinstance(conversation, str):
+        return {"stopped": await talking.stop(conversation)}
+    answering = [] if talking is None else list(talking.running.values())
+    ended = await talking.stop() if talking is not None else 0
+    return {"stopped": ended + ls.protocol.cancel_all(spare=answering)}
+
+
+async def _say(act: Said, ls: HearthServer, arguments: Sequence[Any]) -> Any:
+    return await act(await ls.talk_started(), _fields(arguments))
+
+
+def _kind(kind: Kind) -> Said:
+    return lambda talking, fields: talking.command(kind, fields)
+
+
+def _fields(arguments: Sequence[Any]) -> Mapping[str, Any]:
+    return convert.table(arguments[0], "arguments[0]") if arguments else {}
+
+
+COMMANDS: dict[str, Run] = {
+    "hearth.status": command_status,
+    "hearth.whyNoSuggestion": command_why,
+    "hearth.toggleCompletion": command_toggle,
+    "hearth.stop": command_stop,
+    "hearth.reindex": command_reindex,
+    "hearth.showEgress": command_egress,
+    ACCEPTED: command_accepted,
+    **{f"hearth.{kind}": partial(_say, _kind(kind)) for kind in KINDS},
+    "hearth.reply": partial(_say, Talk.reply),
+    "hearth.retry": partial(_say, Talk.retry),
+    "hearth.apply": partial(_say, Talk.apply),
+    "hearth.copy": partial(_say, Talk.copy),
+    "hearth.keep": partial(_say, Talk.keep),
+    "hearth.undoLastChange": partial(_say, Talk.undo),
+    "hearth.conversations": partial(_say, Talk.conversations),
+    "hearth.exportConversation": partial(_say, Talk.export),
+    "hearth.deleteConversation": partial(_say, Talk.delete),
+    "hearth.selectModel": partial(_say, Talk.select_model),
+}

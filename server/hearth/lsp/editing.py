@@ -1,0 +1,262 @@
+"""Changes on their way into the user's files, through the editor, and back out of them.
+
+A change is applied if every file is still what it was when the model was shown it; else nothing is, and the user is
+told. Its pre-images are in the journal before. One place is changed directly, with a lens that takes it back; more are
+shown by the editor first. What really became of the files (in a preview some can be left out) is what the journal
+keeps, so that undoing never overwrites anything else.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from urllib.parse import unquote
+
+from lsprotocol import types
+
+from hearth.chat.desk import Desk
+from hearth.core.patch import FileEdit, Patch
+from hearth.core.text import Edit
+from hearth.errors import HearthError, JournalError
+from hearth.journal import Change, Conflict, Entry, Journal
+from hearth.lsp.asking import Client
+from hearth.lsp.convert import range_of
+from hearth.lsp.messages import say
+
+SETTLE_S = 1.5
+"""How long the editor's own news of a change may come after its word that it was made."""
+LOOK_S = 0.02
+MARKS_MAX = 50
+NAMES_SHOWN_MAX = 5
+CONFIRM = "hearth"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a change. `id`: in the journal, "" where it is in none. `problem`: why nothing was done, for the
+    user. `places`: (document, first changed line) of what was done."""
+
+    done: bool
+    id: str = ""
+    problem: str = ""
+    places: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a document was changed, as long as it stays at `version`."""
+
+    line: int
+    version: int | None
+    id: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """Of the client, concerning edits."""
+
+    versions: bool = False
+    annotations: bool = False
+    creates: bool = False
+    deletes: bool = False
+
+
+@dataclass(slots=True)
+class Editing:
+    """`version`: of an open document, None for others. `now`: seconds since 1970."""
+
+    client: Client
+    desk: Desk
+    journal: Journal
+    version: Callable[[str], int | None]
+    abilities: Abilities
+    lenses_changed: Callable[[], None]
+    warn: Callable[[str], None]
+    now: Callable[[], float] = time.time
+    marks: dict[str, Mark] = field(default_factory=dict[str, Mark])
+
+    async def apply(self, patch: Patch, title: str, document: str, page: str = "") -> Applied:
+        """Apply a change that was asked for in `document`; `page` is where it was."""
+        place, language = self._place(document), self.client.language()
+        files = {self._uri(place, document, edit.path): edit for edit in patch.edits}
+        if not files:
+            return Applied(False, problem=" ".join(patch.notes) or say("edit_already", language))
+        now = await self._texts(files)
+        strange = [uri for uri, edit in files.items() if now[uri] != edit.before]
+        if strange:
+            there = all(files[uri].before is None for uri in strange)
+            return Applied(
+                False, problem=say("edit_exists" if there else "edit_conflict", language, files=names(strange))
+            )
+        noted = await self._noted(place[0], title, patch.edits)
+        confirm = patch.places > 1 or len(files) > 1
+        edits = {uri: patch.text_edits(edit.path) for uri, edit in files.items()}
+        applied, _ = await self.client.apply(self._workspace_edit(files, edits, confirm=confirm), title)
+        became = await self._became(files) if applied else {}
+        if not became:
+            await self._journal(self.journal.dropped, noted)
+            return Applied(False, problem=say("edit_refused", language))
+        if any(text != files[uri].after for uri, text in became.items()) or len(became) < len(files):
+            # Some of it was left out in the preview: the journal is to know what there is now.
+            await self._journal(self.journal.dropped, noted)
+            changed = tuple(FileEdit(files[uri].path, files[uri].before, text) for uri, text in became.items())
+            noted = await self._noted(place[0], title, changed)
+        await self._journal(self.journal.done, noted)
+        places = tuple((uri, _first_line(edits[uri])) for uri in became)
+        self._mark(places, noted, page)
+        return Applied(True, noted, places=places)
+
+    async def undo(self, document: str, identifier: str = "") -> str:
+        """Take back a change, the last one if none is named; a sentence, what was done. Raises HearthError."""
+        language = self.client.language()
+        entry = await asyncio.to_thread(self._entry, document, identifier)
+        if entry is None:
+            raise HearthError(say("undo_none", language))
+        uris = {path: self.desk.uri(entry.folder, path) for path in entry.paths}
+        now = await self._texts(uris.values())
+        found = await asyncio.to_thread(self.journal.revert, entry.id, lambda path: now.get(uris[path]))
+        if isinstance(found, Conflict):
+            strange = [uris.get(path, path) for path in found.paths]
+            raise HearthError(say("undo_conflict", language, files=names(strange)) if strange else found.message)
+        files = {uris[edit.path]: edit for edit in found.edits}
+        edits = {uri: found.text_edits(edit.path) for uri, edit in files.items()}
+        if files:
+            applied, _ = await self.client.apply(self._workspace_edit(files, edits, confirm=False), entry.title)
+            if not applied:
+                raise HearthError(say("edit_refused", language))
+        await self._journal(self.journal.undone, entry.id)
+        self.forget(entry.id)
+        return say("undo_done", language, files=names([*files] or [*uris.values()]))
+
+    def mark(self, uri: str) -> Mark | None:
+        """Where a document was changed, if it has not been edited since."""
+        mark = self.marks.get(uri)
+        return mark if mark is not None and mark.version == self.version(uri) else None
+
+    def forget(self, identifier: str) -> None:
+        """Show no lens of a change any more."""
+        self.marks = {uri: mark for uri, mark in self.marks.items() if mark.id != identifier}
+        self.lenses_changed()
+
+    # Where things are
+
+    def _place(self, document: str) -> tuple[str, str]:
+        """Folder and path of a document; a file outside of every workspace is in its own folder; ("", "") of one that
+        was never saved."""
+        folder, path = self.desk.place(document)
+        if not folder and path:
+            whole = PurePath(path)
+            return str(whole.parent), whole.name
+        return folder, path
+
+    def _uri(self, place: tuple[str, str], document: str, path: str) -> str:
+        folder, own = place
+        if path == own or not folder:
+            return document
+        return self.desk.uri(folder, path)
+
+    def _entry(self, document: str, identifier: str) -> Entry | None:
+        """A change in the journal; without a name the newest of the workspace, or of the document's folder."""
+        if identifier:
+            return next((one for one in self.journal.list() if one.id == identifier), None)
+        folders = dict.fromkeys([*self.desk.folders, self._place(document)[0] if document else ""])
+        last = [one for folder in folders if folder and (one := self.journal.last(folder))]
+        return max(last, key=lambda one: one.at_s, default=None)
+
+    async def _texts(self, uris: Iterable[str]) -> dict[str, str | None]:
+        return {uri: await self._text(uri) for uri in uris}
+
+    async def _text(self, uri: str) -> str | None:
+        """A file's text now, None if it does not exist."""
+        try:
+            return (await self.desk.snapshot(uri)).text
+        except HearthError:
+            return None
+
+    # The journal
+
+    async def _noted(self, folder: str, title: str, edits: tuple[FileEdit, ...]) -> str:
+        """The change's id in the journal; "" for none: then the editor's own undo is all there is."""
+        if not folder:
+            return ""
+        try:
+            return await asyncio.to_thread(self.journal.note, Change(folder, title, self.now(), edits))
+        except JournalError as error:
+            self.warn(f"{error.message} {error.remedy}".strip())
+            return ""
+
+    async def _journal(self, act: Callable[[str], None], identifier: str) -> None:
+        if not identifier:
+            return
+        try:
+            await asyncio.to_thread(act, identifier)
+        except JournalError as error:
+            self.warn(f"{error.message} {error.remedy}".strip())
+
+    # The editor
+
+    async def _became(self, files: Mapping[str, FileEdit]) -> dict[str, str | None]:
+        """The texts of the files that changed, as soon as they are what they should be, else after a little while."""
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            now = await self._texts(files)
+            if all(now[uri] == edit.after for uri, edit in files.items()) or time.monotonic() > deadline:
+                return {uri: text for uri, text in now.items() if text != files[uri].before}
+            await asyncio.sleep(LOOK_S)
+
+    def _workspace_edit(
+        self, files: Mapping[str, FileEdit], edits: Mapping[str, Sequence[Edit]], *, confirm: bool
+    ) -> types.WorkspaceEdit:
+        """Raises HearthError where the client cannot do what is needed."""
+        able = self.abilities
+        made = any(edit.before is None for edit in files.values())
+        gone = any(edit.after is None for edit in files.values())
+        if (made and not able.creates) or (gone and not able.deletes):
+            raise HearthError(say("edit_no_files", self.client.language()))
+        if not able.versions:
+            return types.WorkspaceEdit(changes={uri: [_plain(one) for one in edits[uri]] for uri in files})
+        annotation = CONFIRM if confirm and able.annotations else None
+        steps: list[types.TextDocumentEdit | types.CreateFile | types.RenameFile | types.DeleteFile] = []
+        for uri, edit in files.items():
+            if edit.after is None:
+                steps.append(types.DeleteFile(uri, annotation_id=annotation))
+                continue
+            if edit.before is None:
+                steps.append(types.CreateFile(uri, annotation_id=annotation))
+            if edits[uri]:
+                document = types.OptionalVersionedTextDocumentIdentifier(uri, self.version(uri))
+                steps.append(types.TextDocumentEdit(document, [_annotated(one, annotation) for one in edits[uri]]))
+        label = say("edit_confirm", self.client.language())
+        kept = {CONFIRM: types.ChangeAnnotation("Hearth", needs_confirmation=True, description=label)}
+        return types.WorkspaceEdit(document_changes=steps, change_annotations=kept if annotation else None)
+
+    def _mark(self, places: Sequence[tuple[str, int]], identifier: str, page: str) -> None:
+        if identifier:
+            for uri, line in places:
+                self.marks.pop(uri, None)
+                self.marks[uri] = Mark(line, self.version(uri), identifier, page)
+            while len(self.marks) > MARKS_MAX:
+                del self.marks[next(iter(self.marks))]
+        self.lenses_changed()
+
+
+def names(uris: Sequence[str]) -> str:
+    """File names, for a sentence."""
+    shown = [unquote(uri.rpartition("/")[2]) for uri in uris[:NAMES_SHOWN_MAX]]
+    return ", ".join(shown) + ("…" if len(uris) > NAMES_SHOWN_MAX else "")
+
+
+def _first_line(edits: Sequence[Edit]) -> int:
+    return min((edit.range.start.line for edit in edits if edit.range is not None), default=0)
+
+
+def _plain(edit: Edit) -> types.TextEdit:
+    assert edit.range is not None
+    return types.TextEdit(range_of(edit.range), edit.text)
+
+
+def _annotated(edit: Edit, annotation: str | None) -> types.TextEdit | types.AnnotatedTextEdit:
+    plain = _plain(edit)
+    return plain if annotation is None else types.AnnotatedTextEdit(annotation, plain.range, plain.new_text)

@@ -1,0 +1,99 @@
+"""Read-only Markdown documents of the scheme `hearth`: transcripts, the ledger, answers to "why".
+
+A page's text is made when the client asks for it, so a page that changes often costs nothing between two looks. The
+client is told of a change at most ten times a second, and not again before it has fetched what it was told of.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+SCHEME = "hearth"
+PAGES_MAX = 64
+REFRESH_S = 0.1
+"""Between two refreshes of one page."""
+CHARS_PER_REFRESH_S = 1_000_000
+"""The client is sent the whole text at each refresh: a long page is refreshed less often."""
+FETCH_WAIT_S = 2.0
+"""After that a client that did not fetch a page is told again: it may have been opened meanwhile."""
+
+Text = Callable[[], str]
+Made = Callable[[str], Awaitable[str | None]]
+
+
+@dataclass(slots=True)
+class _Page:
+    text: Text
+    sent: str | None = None
+    told_at: float = 0.0
+    waiting: bool = False
+    """A refresh was sent, and the text not fetched since."""
+    timer: asyncio.TimerHandle | None = None
+
+
+class Pages:
+    """`refresh(uri)` tells the client that a page changed. `made`: makes pages that nobody put here, by URI."""
+
+    def __init__(self, refresh: Callable[[str], None], made: Made) -> None:
+        self._refresh = refresh
+        self._made = made
+        self._pages: dict[str, _Page] = {}
+
+    def put(self, uri: str, text: Text | str) -> bool:
+        """A page is this from now on; whether it was there before."""
+        source: Text = (lambda: text) if isinstance(text, str) else text
+        if known := self._pages.get(uri):
+            known.text = source
+            self.changed(uri)
+            return True
+        while len(self._pages) >= PAGES_MAX:
+            self.drop(next(iter(self._pages)))
+        self._pages[uri] = _Page(source)
+        return False
+
+    def changed(self, uri: str) -> None:
+        """A page's text is another one now. Cheap: called for every piece of a stream."""
+        page = self._pages.get(uri)
+        if page is None or page.timer is not None:
+            return
+        size = len(page.sent or "")
+        wait = page.told_at + REFRESH_S + size / CHARS_PER_REFRESH_S - time.monotonic()
+        page.timer = asyncio.get_running_loop().call_later(max(0.0, wait), self._tell, uri)
+
+    def _tell(self, uri: str) -> None:
+        page = self._pages.get(uri)
+        if page is None:
+            return
+        now = time.monotonic()
+        page.timer = None
+        if page.waiting and now - page.told_at < FETCH_WAIT_S:
+            page.timer = asyncio.get_running_loop().call_later(REFRESH_S, self._tell, uri)
+        elif page.text() != page.sent:
+            page.told_at, page.waiting = now, True
+            self._refresh(uri)
+
+    async def content(self, uri: str) -> str:
+        """The text of a page; "" for one that does not exist."""
+        page = self._pages.get(uri)
+        if page is None:
+            return await self._made(uri) or ""
+        page.waiting = False
+        page.sent = page.text()
+        return page.sent
+
+    def shown(self, uri: str) -> str:
+        """What the client was last sent of a page."""
+        page = self._pages.get(uri)
+        return "" if page is None else page.sent or ""
+
+    def drop(self, uri: str) -> None:
+        """Forget a page."""
+        page = self._pages.pop(uri, None)
+        if page is not None and page.timer is not None:
+            page.timer.cancel()
+
+    def aclose(self) -> None:
+        """Refresh no more."""
+        for uri in list(self._pages):
+            self.drop(uri)
