@@ -16,7 +16,7 @@ CLIENT_SOURCE = ROOT / "client-extension" / "src"
 
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
-CLIENT_LINES_MAX = 400
+CLIENT_LINES_MAX = 430
 
 # Each part may import its own level and every level before it.
 LEDGER = ("ledger", "ledger_files", "ledger_reading", "ledger_report")
@@ -43,7 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "journal",
     ),
     ("engine",),
-    ("lsp", "cli", "dashboard"),
+    ("lsp", "cli", "cli_models", "dashboard"),
     ("__main__",),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from hearth import __version__, ledger_report
+from hearth import __version__, cli_models, ledger_report
 from hearth.core.grammars import language_of
 from hearth.core.text import Position, Snapshot
 from hearth.engine import Notice, Outcome, open_engine
@@ -73,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--file", type=Path, help="only what left of this file or folder")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_ledger)
+
+    cli_models.add(commands, _models)
 
     command = commands.add_parser("doctor", help="what was found, what is wrong, and what to do about it")
     command.add_argument("--json", action="store_true")
@@ -192,6 +194,13 @@ async def _indexed(folder: Path, query: str | None, limit: int) -> tuple[dict[st
 def _progress(status: dict[str, Any]) -> None:
     if sys.stderr.isatty() and status.get("total"):
         print(f"\rhearth: {status['seen']} of {status['total']} files", end="", file=sys.stderr, flush=True)
+
+
+def _models(options: argparse.Namespace) -> int:
+    code, lines = cli_models.models(options, _settings())
+    for line in lines:
+        print(line) if not code else _note(line)
+    return code
 
 
 def _ledger(options: argparse.Namespace) -> int:
