@@ -257,7 +257,8 @@ def bring_client() -> None:
         shutil.rmtree(payload, ignore_errors=True)
         step.run(uv(), "build", "--wheel", "--out-dir", payload)
         export = ("export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate")
-        step.run(uv(), *export, "--format", "requirements-txt", "--output-file", payload / "requirements.txt")
+        for name, extra in (("requirements.txt", ()), ("requirements-cloud.txt", ("--extra", "cloud"))):
+            step.run(uv(), *export, *extra, "--format", "requirements-txt", "--output-file", payload / name)
         step.run(*npm(), "run", "bundle", cwd=CLIENT)
         step.run(*npm(), "run", "package", cwd=CLIENT)
 

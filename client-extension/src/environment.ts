@@ -42,7 +42,9 @@ async function ensureEnvironment(context: vscode.ExtensionContext, storage: stri
   const payload = context.asAbsolutePath("server");
   const wheel = fs.existsSync(payload) ? fs.readdirSync(payload).find((name) => name.endsWith(".whl")) : undefined;
   if (!wheel) throw new SetupError(t("This build of the extension carries no server. Install the packaged .vsix, or set hearth.serverPath."));
-  const parts = [path.join(payload, wheel), path.join(payload, "requirements.txt")];
+  // What the cloud needs is large, and most do without.
+  const needs = machineSetting<boolean>("hearth.cloud.enabled") ? "requirements-cloud.txt" : "requirements.txt";
+  const parts = [path.join(payload, wheel), path.join(payload, needs)];
   const key = createHash("sha256").update(Buffer.concat(parts.map((part) => fs.readFileSync(part)))).digest("hex");
   const ready = path.join(storage, `server-${context.extension.packageJSON.version}-${key.slice(0, 12)}`);
   // A base Python that was removed leaves a dangling link behind: then the environment is made again.
