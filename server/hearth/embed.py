@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from hearth.core.embedtext import chunk_text, question_text, unit
+from hearth.core.origin import USER, Destination, Origin, file_origin
 from hearth.errors import (
     BackendError,
     ContextOverflow,
     DeadlineExceeded,
+    EgressDenied,
     HearthError,
     LimitExceeded,
     ModelLoading,
@@ -51,6 +53,8 @@ QUESTION_WITHIN_S = 3.0
 
 Ask = Callable[[dict[str, Any], float], Awaitable[dict[str, Any]]]
 """A message to the index process and how long to wait; WorkerError if there is no answer. See IndexClient.ask."""
+Ready = Callable[[Sequence[tuple[str, Origin]], Destination], Awaitable[list[str | None]]]
+"""Texts with their origins as they may go there, None for each that may not. See Sending.texts."""
 
 
 @dataclass(slots=True)
@@ -75,7 +79,9 @@ class EmbedLoop:
         folders: Callable[[], Sequence[str]],
         model: str,
         tell: Callable[[HearthError], None],
+        ready: Ready,
     ) -> None:
+        self._ready = ready
         self._gateway = gateway
         self._ask = ask
         self._list = folders
@@ -129,7 +135,7 @@ class EmbedLoop:
         if not self._model or not model or not text.strip():
             return None
         self.touched()
-        task = asyncio.create_task(self._gateway.embed([question_text(model, text)], model, urgent=True))
+        task = asyncio.create_task(self._asked(text, model))
         self._questions.add(task)
         task.add_done_callback(self._answered)
         await asyncio.wait((task,), timeout=QUESTION_WITHIN_S)
@@ -137,6 +143,13 @@ class EmbedLoop:
             return None
         vector = unit(task.result()[0])
         return None if vector is None else (model, vector)
+
+    async def _asked(self, text: str, model: str) -> list[tuple[float, ...]]:
+        place = await self._gateway.embeds_at(model)
+        [ready] = await self._ready([(question_text(model, text), USER)], place)
+        if ready is None:
+            raise EgressDenied("a question about this workspace may not go to the server that embeds")
+        return await self._gateway.embed([ready], model, urgent=True, place=place)
 
     async def aclose(self) -> None:
         """Give up questions that are still asked."""
@@ -169,18 +182,27 @@ class EmbedLoop:
         texts = cast(list[tuple[int, str, str, str]], answer.get("texts", []))
         if not texts:
             return bool(answer.get("again"))
-        rows = [(uid, chunk_text(self._model, path, symbol, text, self._chars)) for uid, path, symbol, text in texts]
+        made = [
+            (chunk_text(self._model, path, symbol, text, self._chars), file_origin(name, path))
+            for _, path, symbol, text in texts
+        ]
         loop = asyncio.get_running_loop()
         begun = loop.time()
+        rows: list[tuple[int, str]] = [(uid, text) for (uid, *_), (text, _) in zip(texts, made, strict=True)]
         try:
-            vectors = await self._gateway.embed([text for _, text in rows], self._model)
+            place = await self._gateway.embeds_at(self._model)
+            ready = await self._ready(made, place)
+            # What may not go there stays without a vector: words find it.
+            folder.skip += [uid for (uid, _), text in zip(rows, ready, strict=True) if text is None]
+            rows = [(uid, text) for (uid, _), text in zip(rows, ready, strict=True) if text is not None]
+            vectors = await self._gateway.embed([text for _, text in rows], self._model, place=place) if rows else []
         except HearthError as error:
             await self._failed(folder, [uid for uid, _ in rows], error)
             return True
         self._went_well(loop.time() - begun)
         for (uid, _), vector in zip(rows, vectors, strict=True):
-            if made := unit(vector):
-                folder.put.append([uid, made])
+            if whole := unit(vector):
+                folder.put.append([uid, whole])
             else:
                 folder.skip.append(uid)
         return True

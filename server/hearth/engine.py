@@ -26,7 +26,7 @@ from hearth.core.text import Position, Range, Snapshot
 from hearth.core.trust import Trust
 from hearth.embed import EmbedLoop
 from hearth.errors import EgressDenied, HearthError, LedgerError, WorkerError
-from hearth.gateway import Gateway, Member
+from hearth.gateway import Gateway, Member, destination_of
 from hearth.gather import Recent, Spot
 from hearth.gather import Source as ContextSource
 from hearth.idle import Idle
@@ -93,6 +93,7 @@ class Engine:
             lambda: [os.path.realpath(folder) for folder in self._folders],
             settings.index.embedding_model if settings.index.enabled else "",
             self._tell,
+            sending.texts,
         )
         self._idle = Idle(
             self.gateway, self._completer.pilot, Anchors(self._shelf), self._sources(), lambda: self._workspace
@@ -363,10 +364,13 @@ class Engine:
         except EgressDenied as error:
             self._tell(error)
             url = ""  # the index is kept on this machine then
+        leaves = bool(url) and destination_of(url) != "machine"
         return IndexClient(
             self._data_dir,
             qdrant_url=url,
             qdrant_key_env=self.settings.index.qdrant_api_key_env if url else "",
+            never=self.settings.privacy.never if leaves else (),
+            share=lambda: not leaves or self.rulings.trusted,
             on_gone=self._index_gone,
             on_progress=self._index_progress,
         )

@@ -343,8 +343,16 @@ class Gateway:
         backend = self._stateful(target)
         return None if backend is None else await backend.restore_state(name)
 
-    async def embed(self, texts: Sequence[str], model: str, *, urgent: bool = False) -> list[tuple[float, ...]]:
+    async def embeds_at(self, model: str) -> Destination:
+        """Where the server is that has `model`. Raises BackendError."""
+        return destination_of((await self._embedder_of(model)).backend.url)
+
+    async def embed(
+        self, texts: Sequence[str], model: str, *, urgent: bool = False, place: Destination = "machine"
+    ) -> list[tuple[float, ...]]:
         """One vector for each text, by the server that has `model`. Raises EgressDenied, or BackendError.
+
+        `place`: where the texts were made ready to go; a server that turns out to be farther away gets none of them.
 
         Unless `urgent` (the user waits for it), it waits while a server of that machine generates, and makes way for a
         generation that begins: the request is broken off and sent again after it.
@@ -356,6 +364,8 @@ class Gateway:
         vectors: list[tuple[float, ...]] | None = None
         while vectors is None:
             self.check(url)
+            if place == "machine" and destination_of(url) != "machine":
+                raise EgressDenied(f"{backend.name} is not on this machine, and these texts were to stay here.")
             try:
                 if urgent:
                     vectors = await backend.embed(texts, model)

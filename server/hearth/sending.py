@@ -109,6 +109,21 @@ class Sending:
             typed = masked_apart(redactor, (anchor.before[-SEAM_CHARS:], tail))[1]
         return Sent(rendered(replace(anchor, head=masked), typed), redactor.restorer())
 
+    async def texts(self, texts: Sequence[tuple[str, Origin]], destination: Destination) -> list[str | None]:
+        """Texts to be embedded, as they may go there; None for each that may not."""
+        await self._rulings.prepare([origin for _, origin in texts], LOOK_EVERY_S)
+        rules = self._rulings.rules()
+        found = [
+            text if policy.decide((origin,), destination, "prompt", rules).allowed else None for text, origin in texts
+        ]
+        if destination == "machine":
+            return found
+        redactor = await self._redactor_of("embedding")
+        async with self._masking:
+            return await asyncio.to_thread(
+                lambda: [None if one is None else redactor.redact(one).text for one in found]
+            )
+
     async def _admit(self, uri: str, anchor: Anchor, destination: Destination) -> None:
         now = time.monotonic()
         known = self._admitted.get(destination)

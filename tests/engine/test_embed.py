@@ -164,10 +164,13 @@ async def test_nothing_is_sent_to_a_host_that_is_not_the_users(url: str) -> None
 async def test_the_door_itself_refuses_also_where_the_server_was_chosen() -> None:
     backend = Embeds(url="http://box.lan:11434")
     async with running((backend, USUAL), own_hosts=["BOX.lan"]) as gateway:
-        assert await gateway.embed(["ab"], MODEL)
+        assert await gateway.embeds_at(MODEL) == "own"
+        assert await gateway.embed(["ab"], MODEL, place="own")
+        with pytest.raises(EgressDenied, match="were to stay here"):
+            await gateway.embed(["made ready for this machine"], MODEL)
         backend._url = "http://elsewhere.example"
         with pytest.raises(EgressDenied):
-            await gateway.embed(["secret"], MODEL)
+            await gateway.embed(["secret"], MODEL, place="own")
         assert backend.asked == [("ab",)]
 
 
@@ -235,7 +238,7 @@ async def test_a_machine_of_its_own_is_not_waited_for() -> None:
     completes, backend = ScriptedBackend(Script(text="x" * 40)), Embeds(url="http://box.lan:11434")
     both = (completes, USUAL), (backend, ("embed",))
     async with running(*both, own_hosts=["box.lan"]) as gateway, Generates(gateway):
-        assert await gateway.embed(["ab"], MODEL)
+        assert await gateway.embed(["ab"], MODEL, place="own")
 
 
 async def test_cancelling_ends_the_request() -> None:

@@ -12,7 +12,8 @@ from chunked_files import entry
 from engine.test_embed import Embeds
 from hearth import embed as module
 from hearth.backends.scripted import Script
-from hearth.embed import AWAY_S, BAD_IN_A_ROW_MAX, BATCH_MAX, TEXT_CHARS_MIN, EmbedLoop
+from hearth.core.origin import Destination, Origin
+from hearth.embed import AWAY_S, BAD_IN_A_ROW_MAX, BATCH_MAX, TEXT_CHARS_MIN, EmbedLoop, Ready
 from hearth.errors import (
     ContextOverflow,
     HearthError,
@@ -26,6 +27,9 @@ from hearth.errors import (
 from hearth.gateway import Gateway, Member
 from hearth.index.dense import Dense
 from hearth.index.manifest import Manifest
+from hearth.masking import Masks
+from hearth.rulings import Rulings
+from hearth.sending import Sending
 
 pytest.importorskip("qdrant_edge", reason="there is no embedded store for this machine")
 HANG_S = 20
@@ -88,6 +92,10 @@ class Bench:
         await self.until(lambda: self.loop.status()["state"] == "done")
 
 
+async def as_they_are(texts: Sequence[tuple[str, Origin]], destination: Destination) -> list[str | None]:
+    return [text for text, _ in texts]
+
+
 @asynccontextmanager
 async def bench(
     home: Path,
@@ -97,6 +105,8 @@ async def bench(
     model: str = MODEL,
     server: Server | None = None,
     rest_s: float = 0.0,
+    ready: Ready | None = None,
+    folder: str = "/folder",
 ) -> AsyncGenerator[Bench]:
     for name, value in (("REST_S", rest_s), ("PAUSE_S", 0.0), ("AWAY_S", (0.0, 0.001, 0.002)), ("LOOK_AGAIN_S", 0.02)):
         patch.setattr(module, name, value)
@@ -108,8 +118,8 @@ async def bench(
     async def find() -> list[Member]:
         return [Member(used, ("complete", "chat"))]
 
-    gateway = Gateway(find, (), told.append)
-    loop = EmbedLoop(gateway, index.ask, lambda: ["/folder"], model, told.append)
+    gateway = Gateway(find, ("box.lan",), told.append)
+    loop = EmbedLoop(gateway, index.ask, lambda: [folder], model, told.append, ready or as_they_are)
     tasks = [asyncio.create_task(gateway.run())]
     await gateway.probed.wait()
     tasks.append(asyncio.create_task(loop.run()))
@@ -319,3 +329,34 @@ async def test_what_breaks_off_goes_on_after_a_restart(tmp_path: Path, monkeypat
         await b.done()
         assert 0 < len(second.texts) < 30
         assert {*first.texts, *second.texts} >= {f"{n}.py\nf\ntext {n} {k} abc" for n in range(6) for k in range(5)}
+
+
+# What may be embedded where
+
+
+async def test_what_may_not_go_to_another_host_gets_no_vector_and_the_rest_is_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rulings = Rulings(("2.py",))
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "ws/.gitignore").write_text("3.py")
+    (tmp_path / "ws/.env").write_text("DATABASE_PASSWORD=abcabcabc-4711\n")
+    rulings.set_folders([tmp_path / "ws"])
+    sending = Sending(rulings, Masks(lambda: [tmp_path / "ws"], {}, tmp_path).of)
+    server = Server(url="http://box.lan:11434")
+    async with bench(
+        tmp_path / "home", monkeypatch, files=0, server=server, ready=sending.texts, folder=str(tmp_path / "ws")
+    ) as b:
+        b.index.write(5, 1, "value abcabcabc-4711")
+        b.loop.changed()
+        await b.until(lambda: b.loop.status()["left"] == 0 and bool(b.server.texts))
+        await b.done()
+        assert len(b.server.texts) == 3, "neither what must never leave nor what is ignored"
+        assert not any("2.py" in text or "3.py" in text for text in b.server.texts)
+        assert not any("abcabcabc" in text for text in b.server.texts)
+        assert await b.loop.question("where is abcabcabc-4711?") is not None
+        assert "abcabcabc" not in b.server.texts[-1]
+        rulings.trusted = False
+        asked = len(b.server.texts)
+        assert await b.loop.question("from an untrusted workspace") is None
+        assert len(b.server.texts) == asked

@@ -26,8 +26,9 @@ _NATIVE = frozenset(
 
 
 class IndexClient:
-    """`on_progress(status)` is called with every status that the process tells of itself; `on_gone(message, remedy)`
-    once, when it cannot be kept running."""
+    """`share`: whether vectors may go to the Qdrant server at `qdrant_url` for folders told of from now on; then files
+    that `never` fits are not indexed. `on_progress(status)` is called with every status that the process tells of
+    itself; `on_gone(message, remedy)` once, when it cannot be kept running."""
 
     def __init__(
         self,
@@ -35,9 +36,13 @@ class IndexClient:
         *,
         qdrant_url: str = "",
         qdrant_key_env: str = "",
+        never: Sequence[str] = (),
+        share: Callable[[], bool] = lambda: True,
         on_gone: Callable[[str, str], None] = lambda _message, _remedy: None,
         on_progress: Callable[[dict[str, Any]], None] = lambda _status: None,
     ) -> None:
+        self._never = [*never]
+        self._share = share
         self._on_gone = on_gone
         self._on_progress = on_progress
         self._told = False
@@ -82,7 +87,7 @@ class IndexClient:
         """The workspace's folders changed."""
         self._folders = [os.fspath(f) for f in folders]
         self._open = [os.fspath(f) for f in open_files]
-        self._tell({"do": "folders", "folders": self._folders, "open": self._open})
+        self._tell(self._folders_message())
 
     def saved(self, path: Path) -> None:
         """A file was written, created or deleted: it is read again or forgotten."""
@@ -154,9 +159,13 @@ class IndexClient:
         except WorkerError:
             return
 
+    def _folders_message(self) -> dict[str, Any]:
+        told = {"do": "folders", "folders": self._folders, "open": self._open}
+        return {**told, "never": self._never, "share": self._share()}
+
     def _announced(self, _message: dict[str, Any]) -> None:
         distrust = self._crashes >= NATIVE_CRASHES_MAX
-        message = {"do": "folders", "folders": self._folders, "open": self._open, "distrust": distrust}
+        message = {**self._folders_message(), "distrust": distrust}
         try:
             self._worker.notify(message)
         except WorkerError:

@@ -19,9 +19,11 @@ Deliver = Callable[["Place", Message, Reply], None]
 class Place:
     """One folder: its store if this process owns it, else the way to the owner."""
 
-    def __init__(self, root: str, home: Path, reader: Reader, deliver: Deliver, team: Team | None) -> None:
+    def __init__(
+        self, root: str, home: Path, reader: Reader, deliver: Deliver, team: Team | None, never: tuple[str, ...] = ()
+    ) -> None:
         self.root = root
-        self._folder = Folder(Path(root))
+        self._folder = Folder(Path(root), never)
         self._home = home
         self._reader = reader
         self._deliver = deliver
@@ -52,6 +54,11 @@ class Place:
         self.work = FolderWork(self._folder, project, self._reader, self._team.salt if self._team else "")
         self._door = Door(self._home, lambda message, reply: self._deliver(self, message, reply))
         self.work.begin([inside for path in self._opened if (inside := self.inside(path))])
+
+    @property
+    def kept_back(self) -> str:
+        """What is not read because of an ignore file that nobody understands; "" for nothing."""
+        return next((f"{path} {why}: nothing beneath is read" for path, why in self._folder.problems.items()), "")
 
     def inside(self, path: str) -> str | None:
         """A path relative to this folder, None if it is elsewhere."""

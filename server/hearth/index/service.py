@@ -5,7 +5,8 @@ no socket but the one of the file system that other windows' processes ask by (a
 nothing in the workspace is run, imported or unpickled.
 
 Messages (see `hearth.worker` for the wire). From the parent:
-    {"do": "folders", "folders": [path], "open": [path], "distrust": bool}   keep these folders; no answer
+    {"do": "folders", "folders": [path], "open": [path], "distrust": bool, "share": bool, "never": [glob]}   keep these
+        folders, on the Qdrant server if they may be shared, then without the files that `never` fits; no answer
     {"do": "saved", "path"}         a file was written, created or deleted; no answer
     {"do": "reindex"}               read everything again, whatever the files' times say; no answer
     {"do": "stop"}                  give up the present walk; no answer
@@ -61,6 +62,8 @@ class Service:
         self._reader = Reader(lambda: child.put({"do": "wake"}))
         self._places: dict[str, Place] = {}
         self._opened: list[str] = []
+        self._share = False
+        self._never: tuple[str, ...] = ()
 
     @property
     def busy(self) -> bool:
@@ -127,11 +130,14 @@ class Service:
         states = [one.get("state", "idle") for one in each]
         found["state"] = next((state for state in STATES if state in states), "idle")
         found["problem"] = next((text for one in each if (text := one.get("problem") or one.get("error"))), "")
+        found["problem"] = found["problem"] or next((p.kept_back for p in self._places.values() if p.kept_back), "")
         return found
 
     def _set_folders(self, message: Message) -> None:
         roots = [os.path.realpath(root) for root in _texts(message["folders"])[:FOLDERS_MAX]]
         self._opened = _texts(message.get("open", []))[:OPEN_FILES_MAX]
+        self._share = message.get("share") is True
+        self._never = tuple(_texts(message.get("never", [])))
         for root in [root for root in self._places if root not in roots]:
             self._places.pop(root).close()
         for root in roots:
@@ -139,8 +145,9 @@ class Service:
                 self._open(root, distrust=bool(message.get("distrust")))
 
     def _open(self, root: str, *, distrust: bool = False) -> None:
-        team = team_of(self._url, self._key, Path(root))
-        place = self._places[root] = Place(root, home_of(self._data, root), self._reader, self._deliver, team)
+        team = team_of(self._url if self._share else "", self._key, Path(root))
+        never = self._never if team else ()
+        place = self._places[root] = Place(root, home_of(self._data, root), self._reader, self._deliver, team, never)
         place.start(self._opened, distrust)
 
     def _deliver(self, place: Place, message: Message, reply: Reply) -> None:

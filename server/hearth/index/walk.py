@@ -22,6 +22,7 @@ from typing import NamedTuple
 from pathspec import GitIgnoreSpec
 
 from hearth.core.deny import is_secret
+from hearth.core.globs import fitting
 
 IGNORE_FILES = (
     ".gitignore", ".git/info/exclude", ".ignore", ".rgignore", ".aiignore", ".aiexclude", ".cursorignore",
@@ -101,10 +102,12 @@ Stamp = tuple[tuple[int, ...] | None, ...]
 class Folder:
     """A workspace folder and its ignore rules, read as they are needed. Paths inside are relative, with "/".
 
-    `problems`: ignore files that cannot be understood, by path, and why.
+    `never`: globs of files that are not read either. `problems`: ignore files that cannot be understood, by path, and
+    why.
     """
 
     root: Path
+    never: tuple[str, ...] = ()
     problems: dict[str, str] = field(default_factory=dict[str, str])
     _rules: dict[str, Rules] = field(default_factory=dict[str, Rules])
     _chains: dict[str, tuple[tuple[str, Rules], ...]] = field(default_factory=dict[str, tuple[tuple[str, Rules], ...]])
@@ -169,6 +172,8 @@ class Folder:
     def takes(self, relative: str) -> bool:
         """Whether a file is read, given that the folders above it are walked."""
         if relative.casefold().endswith(SKIPPED_ENDINGS) or is_secret(relative):
+            return False
+        if self.never and fitting(self.never, os.fspath(self.root), relative) is not None:
             return False
         return not self._ignored(relative)
 
