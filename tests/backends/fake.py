@@ -261,3 +261,43 @@ class VllmWire(LlamaWire):
 
 
 WIRES = {"llamacpp": LlamaWire(), "ollama": OllamaWire(), "openai": VllmWire()}
+
+
+class ChatWire(VllmWire):
+    """OpenAI's chat format, as vLLM sends it."""
+
+    backend = "openai"
+    path = "/v1/chat/completions"
+
+    def value(self, text: str | None, finish: str | None = None, **delta: Any) -> Any:
+        choice = {"index": 0, "delta": {"role": "assistant", "content": text, **delta}, "finish_reason": finish}
+        return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": self.model, "choices": [choice]}
+
+
+class LlamaChatWire(ChatWire):
+    """llama-server's chat: how much of the prompt is read comes first, exact figures last."""
+
+    backend = "llamacpp"
+
+    def end(self) -> bytes:
+        return super().end().replace(b'"choices": []', b'"choices": [], "timings": {"cache_n": 7, "prompt_n": 2}')
+
+    def routes(self) -> Routes:
+        return LlamaWire().routes()
+
+
+class OllamaChatWire(OllamaWire):
+    """Ollama's chat."""
+
+    backend = "ollama"
+    path = "/api/chat"
+
+    def value(self, text: str | None, **message: Any) -> Any:
+        said = {"role": "assistant", "content": text, **message}
+        return {"model": self.model, "created_at": "2026-01-01T00:00:00Z", "message": said, "done": False}
+
+    def last(self, reason: str = "stop") -> bytes:
+        return super().last(reason).replace(b'"response": ""', b'"message": {"role": "assistant", "content": ""}')
+
+
+CHATS = {"llamacpp": LlamaChatWire(), "ollama": OllamaChatWire(), "openai": ChatWire()}

@@ -178,7 +178,7 @@ async def test_probe_of_openai_servers():
     got = await probe("openai", STUDIO)
     assert (got.server, got.model, got.context_tokens) == ("LM Studio", "qwen2.5-coder-7b", 6000)
     got = await probe("openai", STUDIO, model="starcoder2-3b")
-    assert (got.model, got.dialect, got.context_tokens) == ("starcoder2-3b", "starcoder", 16384)
+    assert (got.model, got.dialect, got.context_tokens) == ("starcoder2-3b", "starcoder", None)
     got = await probe("openai", STUDIO, model="nope")
     assert (got.state, got.remedy) == ("no_model", "Run: lms get nope")
     got = await probe("openai", {**STUDIO, "/api/v1/models": js({"models": STUDIO_MODELS[:2]})})

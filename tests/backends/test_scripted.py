@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hearth.backends.base import Delta, Generate
+from hearth.backends.base import Chat, Delta, Generate
 from hearth.backends.scripted import Rule, Script, ScriptedBackend, continuation, load, parse, take_apart
 from hearth.core.dialect import DIALECTS
+from hearth.core.exchange import ToolCall, system, user, wire
 from hearth.errors import ModelLoading, ProtocolFault, ServerFault
 
 PROMPT = "<|fim_prefix|>def add(a, b):\n<|fim_suffix|>\n\nprint(add(1, 2))<|fim_middle|>    ret"
@@ -136,3 +137,36 @@ async def test_states_fail_requests():
         await run(backend)
     with pytest.raises(ValueError, match="cannot be read"):
         load(Path("/nonexistent/script.json"))
+
+
+async def test_chats_are_played_by_rules_of_their_own():
+    rules = (
+        Rule(text="a completion"),
+        Rule(chat=1, contains="read it", times=1, text="reading", calls=({"name": "read", "arguments": {"p": "a"}},)),
+        Rule(chat=1, prompt_contains="system: be brief", contains="cut", text="abcdefgh", reason="length", calls=({},)),
+        Rule(chat=1, contains="fail", text="abcdefgh", fault="server", fault_after=1),
+    )
+    backend = ScriptedBackend(Script(rules=rules, chat_text="anything"))
+    probe = await backend.probe()
+    assert (probe.chats, probe.calls_tools, probe.constrains) == (True, True, True)
+
+    async def chat(*said):
+        messages = tuple(wire(message) for message in said)
+        return [event async for event in backend.chat(Chat(messages, 100))]
+
+    *deltas, end = await chat(user("read it"))
+    assert "".join(delta.text for delta in deltas) == "reading"
+    assert (end.reason, end.calls) == ("stop", (ToolCall("call_0", "read", {"p": "a"}),))
+    assert backend.counts.chats[0].messages == ({"role": "user", "content": "read it"},)
+    assert (await chat(user("read it")))[0].text == "anyt"
+    end = (await chat(system("be brief"), user("cut it")))[-1]
+    assert (end.reason, end.calls, end.broken_calls) == ("length", (), 1)
+    with pytest.raises(ServerFault):
+        await chat(user("fail"))
+    assert (await run(backend))[0] == "a completion"
+    assert (await chat(user("x"), user("read it")))[-1].usage.prompt_tokens == 6
+    assert not (await ScriptedBackend(Script(chats=0)).probe()).chats
+    loaded = parse({"rules": [{"chat": 1, "calls": [{"name": "f", "arguments": {}}]}]})
+    assert loaded.rules[0].calls == ({"name": "f", "arguments": {}},)
+    with pytest.raises(ValueError, match=r"rules\[0\]\.calls"):
+        parse({"rules": [{"calls": [{"name": "f"}]}]})

@@ -211,7 +211,8 @@ class OpenAi:
                 settings, own = table(loaded[0].get("config")), string(loaded[0].get("id")) or key
                 return _Found("LM Studio", own, integer(settings.get("context_length")), tools)
             if wanted:
-                return _Found("LM Studio", wanted, integer(model.get("max_context_length")), tools)
+                # It loads the model for the first request, with a context that it does not tell before.
+                return _Found("LM Studio", wanted, None, tools)
         if wanted:
             raise ModelMissing(f"LM Studio does not have the model {wanted}", f"Run: lms get {wanted}")
         raise ModelMissing("LM Studio has no model loaded", "Load a code model in LM Studio's developer view.")
