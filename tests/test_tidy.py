@@ -74,7 +74,7 @@ CONFINED = {
     "qdrant_edge": {"index"},
 }
 # What of `backends` is shared machinery; every other module there is one concrete backend.
-SHARED_BACKENDS = {"base", "http", "reading", "wire"}
+SHARED_BACKENDS = {"base", "calls", "chatting", "cut", "http", "reading", "wire"}
 FORBIDDEN_FILES = {"utils.py", "util.py", "helpers.py", "misc.py"}
 HOSTS = re.compile(r"registry\.npm|npmjs\.org|pypi\.org|pythonhosted\.org|deb\.debian|archive\.ubuntu")
 

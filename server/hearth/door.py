@@ -17,7 +17,8 @@ from hashlib import sha256
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
-from hearth.backends.base import Chat, Delta, Finish
+from hearth.backends.base import Chat, Delta, Finish, Usage
+from hearth.backends.cut import was_cut
 from hearth.cloud import Arrived, Cloud, Shipment
 from hearth.core import approval as approvals
 from hearth.core import budget, catalogue, policy, route
@@ -53,6 +54,10 @@ ASKED_MAX = 5
 ABOUT_OUTPUT_SHARE = 3
 """An answer takes about a third of what it may."""
 _SCOPES: dict[str, approvals.Scope] = {scope: scope for scope in approvals.SCOPES}
+CUT = Note(
+    "The model was given only a part of this: what it says may miss the rest.",
+    "Attach less, or give the model server a larger context.",
+)
 RETENTION = "providers that neither keep nor train on it"
 
 Consent = Callable[[Proposal], Awaitable[Answer | None]]
@@ -223,6 +228,8 @@ class Door:
                 if isinstance(event, Finish):
                     if restorer and (rest := restorer.finish()):
                         yield Text(rest)
+                    if event.cut:
+                        yield CUT
                     yield _done_here(event, attempt, redactor)
                 elif text := restorer.feed(event.text) if restorer else event.text:
                     yield Text(text)
@@ -263,7 +270,11 @@ class Door:
                 else:
                     if rest := restorer.finish():
                         yield Text(rest)
-                    yield _done_away(event, attempt, redactor, self._cloud.host)
+                    done = _done_away(event, attempt, redactor, self._cloud.host)
+                    if was_cut(masked.messages, Usage(done.prompt_tokens)):
+                        yield CUT
+                        done = replace(done, cut=True)
+                    yield done
 
     def _server(self, name: str) -> Server:
         for server in self._gateway.targets("chat"):
@@ -427,6 +438,7 @@ def _done_here(finish: Finish, attempt: Attempt, redactor: Redactor | None) -> D
         cached,
         usage.generated_tokens,
         ZERO,
+        cut=finish.cut,
     )
 
 

@@ -40,6 +40,8 @@ class Local:
     name: str = "local"
     fails: BackendError | None = None
     fails_after: int = 0
+    counts: int = 100
+    """Tokens that it says it was given."""
     asked: list[Chat] = field(default_factory=list)
 
     async def probe(self) -> Probe:
@@ -54,7 +56,7 @@ class Local:
             yield Delta(piece)
         if self.fails:
             raise self.fails
-        yield Finish("stop", Usage(100, 20, len(pieces)))
+        yield Finish("stop", Usage(self.counts, min(self.counts, 20), len(pieces)))
 
     def generate(self, request: Generate) -> AsyncGenerator[Delta | Finish]:
         raise NotImplementedError

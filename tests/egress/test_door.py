@@ -419,6 +419,16 @@ async def test_own_hosts_get_masked_text(built):
         assert told.done.place == "own"
 
 
+async def test_a_server_that_leaves_a_part_of_the_prompt_out_is_noticed(built):
+    async with built(local=Local("so", counts=40), enabled=False) as home:
+        long = home.request("why?", home.file("a.py", "one two three four\n" * 200), choice=Choice())
+        told = await home.ask(long)
+        assert told.done.cut
+        assert "only a part" in told.notes
+        told = await home.ask(home.request("why?", choice=Choice()))
+        assert not told.done.cut
+
+
 async def test_a_summary_carries_the_origins_of_what_it_is_made_of():
     origin = file_origin("/w", "a.py")
     asked = (system("You help."), user("why?"))
