@@ -16,14 +16,20 @@ from urllib.parse import unquote, urlsplit
 from hearth import __version__, why
 from hearth.anchors import Anchors
 from hearth.backends.discover import Finder
+from hearth.cloud import Cloud
 from hearth.complete import Completer, Outcome, Source, Suggestion
 from hearth.copies import Copies
+from hearth.core.budget import left
 from hearth.core.context import Diagnostic
 from hearth.core.copying import CopyPrediction
+from hearth.core.exchange import Event, Request
 from hearth.core.gate import Extent
 from hearth.core.notebook import Around
+from hearth.core.quota import left_today
 from hearth.core.text import Position, Range, Snapshot
 from hearth.core.trust import Trust
+from hearth.courier.client import Courier
+from hearth.door import Consent, Door, nobody
 from hearth.embed import EmbedLoop
 from hearth.errors import EgressDenied, HearthError, LedgerError, WorkerError
 from hearth.gateway import Gateway, Member, destination_of
@@ -31,6 +37,7 @@ from hearth.gather import Recent, Spot
 from hearth.gather import Source as ContextSource
 from hearth.idle import Idle
 from hearth.index.client import IndexClient
+from hearth.ledger import Ledger
 from hearth.ledger_reading import summary
 from hearth.masking import Masks
 from hearth.project import ProjectSource
@@ -76,6 +83,9 @@ class Engine:
         self._masks = Masks(lambda: self._folders, os.environ, Path.home())
         self._finder = Finder(settings, states_dir=data_dir / "slots")
         self.gateway = Gateway(self._find, settings.privacy.own_hosts, self._tell)
+        self.ledger = Ledger(data_dir / "ledger")
+        self.cloud = Cloud(settings.cloud, data_dir / "cloud", courier=Courier(), ledger=self.ledger)
+        self._door = Door(self.gateway, self.cloud, self.rulings, self._masks)
         self._shelf = Shelf(data_dir / "prompts", self._tell)
         self._memory = Memory(self._shelf)
         self.copies = Copies(
@@ -123,6 +133,19 @@ class Engine:
         return await self._completer.complete(
             snapshot, position, invoked=invoked, selected=selected, around=around, cursors=cursors
         )
+
+    def ask(self, request: Request, consent: Consent = nobody) -> AsyncGenerator[Event]:
+        """One answer of a chat model, of the user's own or, with `consent`, in the cloud: see hearth.door."""
+        return self._door.ask(request, consent)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the user trusts the workspace: else nothing of it leaves this machine."""
+        return self.rulings.trusted
+
+    @trusted.setter
+    def trusted(self, value: bool) -> None:
+        self.rulings.trusted = value
 
     def focused(self, snapshot: Snapshot, position: Position, around: Around | None = None) -> None:
         """The user looks at a document, with the cursor at `position`: it is read ahead, where completion is on."""
@@ -250,6 +273,7 @@ class Engine:
             else {"state": "off"},
             "cache": {"suggestions": len(self._memory), "problem": self._shelf.problem},
             "ledger": self._ledger(),
+            "cloud": await self._cloud_status(),
             "disk": self._disk(),
             "gpu": _gpus(),
             "problems": self._problems(),
@@ -260,6 +284,19 @@ class Engine:
             },
             "tokens": {"prompt": totals.prompt, "prefilled": totals.prefilled, "generated": totals.generated},
         }
+
+    async def _cloud_status(self) -> dict[str, Any]:
+        """Money in USD. What is spent is known from the ledger: nobody is asked."""
+        cloud = self.cloud
+        if not cloud.settings.enabled:
+            return {"enabled": False, "problem": "", "host": cloud.host}
+        found: dict[str, Any] = {"enabled": True, "problem": cloud.problem, "host": cloud.host}
+        try:
+            money = await cloud.money()
+        except LedgerError as error:
+            return {**found, "problem": error.message}
+        found |= {"spent_today": float(money.spent), "left_today": float(left(money, cloud.now))}
+        return {**found, "free_requests_left_today": left_today(cloud.standing.quota, cloud.now)}
 
     def _ledger(self) -> dict[str, Any]:
         try:
@@ -326,6 +363,8 @@ class Engine:
             load.cancel()
         await self._completer.aclose()
         await self._shelf.aclose()
+        await self.cloud.aclose()
+        await self.ledger.aclose()
         await self.gateway.aclose()
         await self._embed.aclose()
         await self.copies.aclose()
@@ -401,6 +440,8 @@ class Engine:
         if self.gateway.probed.is_set() and not self.gateway.target("complete") and not found:
             remedy = "Start Ollama, llama.cpp, LM Studio, vLLM or TabbyAPI with a code model; see the README."
             found.append({"message": _sentence(self.gateway.why_no_target("complete")), "remedy": remedy})
+        if self.cloud.settings.enabled and self.cloud.problem:
+            found.append({"message": _sentence(self.cloud.problem), "remedy": self.cloud.remedy})
         if problem := self._ledger()["problem"]:
             found.append({"message": problem, "remedy": "Nothing is sent to the cloud. See `hearth ledger verify`."})
         return found
