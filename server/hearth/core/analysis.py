@@ -47,7 +47,7 @@ def analysed(language: str, text: str) -> Facts:
     source = text.encode("utf-8", "replace")
     if language == "yaml":
         return Facts(tuple(yaml_keys(text)), chunks=chunks_of(None, source, language))
-    tree = _tree(language, text, source)
+    tree = tree_of(language, text, source)
     if tree is None:
         return Facts(chunks=chunks_of(None, source, language))
     root = tree.root_node
@@ -60,7 +60,7 @@ def tree_of(language: str, text: str) -> "Tree | None":
     return None if language == "yaml" else _tree(language, text, text.encode("utf-8", "replace"))
 
 
-def _tree(language: str, text: str, source: bytes) -> "Tree | None":
+def tree_of(language: str, text: str, source: bytes) -> "Tree | None":
     """The tree, None where there is no grammar or the parser would take too long."""
     fits = len(source) <= PARSED_BYTES_MAX_BY_LANGUAGE.get(language, PARSED_BYTES_MAX)
     name = grammar_for(language, text) if fits and _parses(language, text) else None

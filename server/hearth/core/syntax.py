@@ -164,7 +164,7 @@ def parsed(language: str, text: str) -> "Tree | None":
     """The tree of a text, None where there is no grammar or the text is too long. The same few texts are asked for
     again and again on a suggestion's way, and broken ones are slow to parse."""
     grammar = grammar_for(language, text) if language in LANGUAGES else None
-    if grammar is None or len(text) > WINDOW_CHARS_PARSED_MAX or (language == "yaml" and _too_deep(text)):
+    if grammar is None or len(text) > WINDOW_CHARS_PARSED_MAX or (language == "yaml" and too_deep(text)):
         return None
     parser = parser_of(*grammar)
     if parser is None:
@@ -179,7 +179,7 @@ def parsed(language: str, text: str) -> "Tree | None":
         return None
 
 
-def _too_deep(text: str) -> bool:
+def too_deep(text: str) -> bool:
     """Whether YAML may nest deeper than its grammar bears: from 200 levels on it ends the process."""
     return any(
         len(line) - len(line.lstrip()) + len(_YAML_LEVELS.findall(line)) > YAML_LEVELS_MAX for line in text.split("\n")
