@@ -497,10 +497,12 @@ async def open_engine(
     *,
     data_dir: Path,
     folders: Sequence[Path] = (),
+    trusted: bool = True,
     notify: Callable[[Notice], None] = lambda _notice: None,
 ) -> AsyncGenerator[Engine]:
     """Start the engine: discovery and indexing begin in the background, so this returns at once."""
     engine = Engine(settings, data_dir, notify)
+    engine.trusted = trusted
     engine.set_folders(folders)
     background = asyncio.create_task(engine.run(), name="engine")
     try:
