@@ -33,6 +33,7 @@ from hearth.backends.cut import was_cut
 from hearth.core.dialect import DIALECTS, Dialect
 from hearth.core.origin import Destination
 from hearth.core.pace import Pace
+from hearth.core.quoting import unquoted
 from hearth.errors import (
     BackendError,
     ContextOverflow,
@@ -254,7 +255,7 @@ class Gateway:
 
     def stream(self, target: Server, request: Generate) -> AsyncGenerator[Delta | Finish]:
         """One generation, through the door. Raises EgressDenied before anything is sent, or BackendError."""
-        return self._through(target, lambda: target.backend.generate(request))
+        return self._through(target, lambda: target.backend.generate(request), lambda: (request.prompt,))
 
     def chat(self, target: Server, request: Chat) -> AsyncGenerator[Delta | Finish]:
         """One answer of a chat model, through the door: see `stream`. `Finish.cut` is seen to here.
@@ -274,7 +275,10 @@ class Gateway:
     async def _chat(
         self, target: Server, request: Chat, begin: Callable[[], AsyncGenerator[Delta | Finish]]
     ) -> AsyncGenerator[Delta | Finish]:
-        async with aclosing(self._through(target, begin, chat=True)) as events:
+        def said() -> list[str]:
+            return [str(message.get("content")) for message in request.messages]
+
+        async with aclosing(self._through(target, begin, said, chat=True)) as events:
             async for event in events:
                 if isinstance(event, Finish) and was_cut(request.messages, event.usage):
                     LOG.warning("%s read less of a chat than it was given", target.backend.name)
@@ -282,7 +286,12 @@ class Gateway:
                 yield event
 
     async def _through(
-        self, target: Server, begin: Callable[[], AsyncGenerator[Delta | Finish]], *, chat: bool = False
+        self,
+        target: Server,
+        begin: Callable[[], AsyncGenerator[Delta | Finish]],
+        said: Callable[[], Sequence[str]],
+        *,
+        chat: bool = False,
     ) -> AsyncGenerator[Delta | Finish]:
         self.check(target.backend.url)
         self.totals.calls += 1
@@ -298,6 +307,7 @@ class Gateway:
                         yield event
         except BackendError as error:
             self.totals.failures += 1
+            _without_quotes(error, said())
             if not chat or _state_after(error):
                 self._failed(target, error, busy=not traffic.quiet.is_set())
             raise
@@ -373,7 +383,8 @@ class Gateway:
                     await traffic.quiet.wait()
                     warm = loop.time() < self._warm_until.get(key, 0.0)
                     vectors = await _unless(traffic.busy if warm else None, backend.embed(texts, model))
-            except BackendError:
+            except BackendError as error:
+                _without_quotes(error, texts)
                 self._embedder = None  # the next request looks again for who has it
                 raise
         self._warm_until[key] = loop.time() + EMBED_WARM_S
@@ -470,8 +481,8 @@ class Gateway:
             self._tell_once(health, error)
             return
         health.probe = await member.backend.probe()
-        if member.roles == (EMBED,) and health.probe.state == "ready":
-            # That it cannot fill in the middle is no trouble of a model that is only there to embed.
+        if "complete" not in member.roles and health.probe.state == "ready":
+            # That it cannot fill in the middle is no trouble of a model that is only there to chat or to embed.
             health.probe = replace(health.probe, problem="", remedy="")
         LOG.info("%s: %s %s", member.backend.name, health.probe.state, health.probe.problem)
         if health.probe.problem and health.probe.state != "loading":
@@ -497,6 +508,12 @@ class Gateway:
             if state != "loading":
                 self._tell_once(health, error)
             self._wake.set()
+
+
+def _without_quotes(error: BackendError, sent: Sequence[str]) -> None:
+    """Errors are logged and shown: what a server repeats of the request does not belong there."""
+    error.message = unquoted(error.message, sent)
+    error.args = (error.message,)
 
 
 def destination_of(url: str) -> Destination:
