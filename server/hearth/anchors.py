@@ -49,6 +49,10 @@ class Anchors:
             record["background"] = _coded(background)
         self._disk.put(_name(workspace, model), record)
 
+    def keeps(self, uri: str) -> bool:
+        """Whether anything of a document may be kept."""
+        return self._kept(uri)
+
     async def load(self, workspace: str, model: str) -> dict[str, Anchor]:
         """The anchors that were kept, by URI, newest last; {} if there are none or nothing can be read."""
         return (await self.load_all(workspace, model))[0]
@@ -61,7 +65,7 @@ class Anchors:
             return {}, EMPTY
         try:
             found = cast(list[list[Any]], record["anchors"])
-            anchors = {uri: _anchor(coded) for uri, coded in found[-ANCHORS_MAX:] if self._kept(uri)}
+            anchors = {uri: _anchor(coded) for uri, coded in found[-ANCHORS_MAX:] if worth_keeping(uri)}
             coded = record.get("background")
             background = EMPTY if coded is None else _decoded(Background, coded)
         except (KeyError, TypeError, ValueError, AttributeError):

@@ -44,7 +44,7 @@ from hearth.project import ProjectSource
 from hearth.rulings import Rulings
 from hearth.sending import Sending
 from hearth.settings import Settings
-from hearth.store import Memory
+from hearth.store import Memory, worth_keeping
 from hearth.store_disk import Shelf
 
 __all__ = ["Engine", "Notice", "Outcome", "Source", "Suggestion", "open_engine"]
@@ -87,7 +87,7 @@ class Engine:
         self.cloud = Cloud(settings.cloud, data_dir / "cloud", courier=Courier(), ledger=self.ledger)
         self._door = Door(self.gateway, self.cloud, self.rulings, self._masks)
         self._shelf = Shelf(data_dir / "prompts", self._tell)
-        self._memory = Memory(self._shelf)
+        self._memory = Memory(self._shelf, self._kept)
         self.copies = Copies(
             lambda: not self.gateway.target("complete"), _name_of, self._index_gone, files=settings.index.enabled
         )
@@ -106,7 +106,7 @@ class Engine:
             sending.texts,
         )
         self._idle = Idle(
-            self.gateway, self._completer.pilot, Anchors(self._shelf), self._sources(), lambda: self._workspace
+            self.gateway, self._completer.pilot, Anchors(self._shelf, self._kept), self._sources(), lambda: self._workspace
         )
         self._index_state: str | None = None
         self._loads: set[asyncio.Task[None]] = set()
@@ -157,7 +157,7 @@ class Engine:
         """A document was opened."""
         self.rulings.opened(snapshot.uri)
         self._note(snapshot)
-        load = asyncio.create_task(self._memory.opened(snapshot.uri), name="remembered suggestions")
+        load = asyncio.create_task(self._recall_document(snapshot.uri), name="remembered suggestions")
         self._loads.add(load)
         load.add_done_callback(self._loads.discard)
 
@@ -413,6 +413,14 @@ class Engine:
             on_gone=self._index_gone,
             on_progress=self._index_progress,
         )
+
+    async def _recall_document(self, uri: str) -> None:
+        await self.rulings.prepare((self.rulings.origin(uri),))
+        await self._memory.opened(uri)
+
+    def _kept(self, uri: str) -> bool:
+        """Whether something of a document may be kept on the disk."""
+        return worth_keeping(uri) and not self.rulings.excluded(uri)
 
     def _names(self, uri: str) -> tuple[str, str]:
         """Repository and path for the prompt's header."""

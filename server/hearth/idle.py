@@ -18,7 +18,6 @@ from hearth.core.text import Position, Snapshot
 from hearth.gateway import Gateway, Target
 from hearth.gather import Source, gather, spot_at
 from hearth.pilot import CONTEXT_TOKENS_ASSUMED, Pilot
-from hearth.store import worth_keeping
 
 IDLE_S = 3.0
 FOCUS_S = 0.3
@@ -173,7 +172,7 @@ class Idle:
         if not force and now - self._saved_at < SAVE_EVERY_S:
             return
         uri, head = resident
-        if not worth_keeping(uri):
+        if not self._anchors.keeps(uri):
             return  # a saved state holds the prompt's text
         workspace = self._workspace()
         if await self._gateway.save_state(target, state_name(workspace, uri)):

@@ -139,6 +139,11 @@ class Rulings:
             found = self._origins[uri] = self._origin(uri)
         return found if start == 0 and end == WHOLE else Origin(found.kind, found.path, found.folder, start, end)
 
+    def excluded(self, uri: str) -> bool:
+        """Whether an ignore file is known to exclude a document, or it is not known yet that none does. No I/O."""
+        origin = self.origin(uri)
+        return bool(origin.folder) and self._ignored(origin.folder, origin.path) is not None
+
     def rules(self, approved: bool = False) -> Rules:
         """For `core.policy.decide`, after `prepare` with the same origins: files not prepared count as excluded.
 
