@@ -106,7 +106,11 @@ class Engine:
             sending.texts,
         )
         self._idle = Idle(
-            self.gateway, self._completer.pilot, Anchors(self._shelf, self._kept), self._sources(), lambda: self._workspace
+            self.gateway,
+            self._completer.pilot,
+            Anchors(self._shelf, self._kept),
+            self._sources(),
+            lambda: self._workspace,
         )
         self._index_state: str | None = None
         self._loads: set[asyncio.Task[None]] = set()
