@@ -178,6 +178,48 @@ async def test_a_slot_that_the_server_no_longer_has_is_not_named():
         await backend.aclose()
 
 
+async def test_slots_that_are_cleared_by_a_chat_are_no_longer_named():
+    """Only what a chat did to a prompt that the server has read counts: nothing else that leaves the cache empty."""
+    chat, wire = CHATS["llamacpp"], WIRES["llamacpp"]
+    progress = wire.frame({**wire.value(""), "prompt_progress": {"total": 900, "cache": 0, "processed": 900}})
+    read = stream(wire, progress + whole(wire, "x"))
+    unread = stream(wire, progress, end="hang")
+    prompt = "p" * 3000
+    routes = {chat.path: stream(chat, whole(chat, "a")), wire.path: [read, read, unread, read, read, read]}
+    async with Fake({**wire.routes(), **routes}) as fake:
+        backend = backend_for("llamacpp", fake)
+        await backend.probe()
+
+        async def complete(typed):
+            async for _ in backend.generate(Generate(prompt + typed, 8)):
+                pass
+
+        async def named(typed):
+            await complete(typed)
+            return "id_slot" in fake.seen.bodies(wire.path)[-1]
+
+        assert await named("")
+        assert await named("1"), "without a chat it may be any other client's doing"
+        task = asyncio.create_task(complete("12"))
+        async with asyncio.timeout(HANG_S):
+            while len(fake.seen.bodies(wire.path)) < 3:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await run(backend)
+        assert await named("123")
+        assert await named("123"), "a prompt that was not read to its end is in no cache"
+        await run(backend)
+        assert await named("1234"), "found out only now"
+        assert not await named("12345")
+        await run(backend)
+        assert "id_slot" not in fake.seen.bodies(chat.path)[-1]
+        await backend.probe()
+        assert await named("123456"), "a new probe may have found a new server"
+        await backend.aclose()
+
+
 async def test_ollama_takes_objects_and_the_names_of_tools():
     chat = CHATS["ollama"]
     call = {"id": "c1", "type": "function", "function": {"name": "read", "arguments": '{"path":"a"}'}}

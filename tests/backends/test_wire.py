@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearth.backends import llamacpp, ollama, openai
+from hearth.backends.calls import Calls
+from hearth.backends.chatting import ChatEvents
 from hearth.backends.wire import StopWatcher, StreamParser, TextCleaner, WholeBody, clean, error_text, fault_from
 from hearth.errors import BackendError, ContextOverflow, LimitExceeded, ModelLoading, ProtocolFault, ServerFault
 
@@ -209,7 +211,8 @@ def test_whole_body():
 KEYS = (
     "content", "stop", "stop_type", "timings", "cache_n", "prompt_n", "tokens_evaluated", "prompt_progress", "total",
     "cache", "response", "done", "done_reason", "eval_count", "choices", "text", "finish_reason", "usage",
-    "prompt_tokens", "prompt_tokens_details", "cached_tokens",
+    "prompt_tokens", "prompt_tokens_details", "cached_tokens", "delta", "message", "tool_calls", "index", "id",
+    "function", "name", "arguments", "reasoning_content", "thinking",
 )  # fmt: skip
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 10**12) | st.text(max_size=3) | st.floats(allow_nan=True),
@@ -221,10 +224,17 @@ JSON_VALUES = st.recursive(
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS), JSON_VALUES, max_size=6))
 def test_an_event_with_anything_in_it_is_read_or_refused(value):
-    for read in (llamacpp.read_event, ollama.read_event, openai.read_event):
+    events, calls = ChatEvents(), Calls()
+    readers = (llamacpp.read_event, ollama.read_event, openai.read_event, events.read)
+    for read in (*readers, lambda value: ollama.read_chat_event(value, calls)):
         try:
             step = read(value)
         except BackendError:
             continue
         assert isinstance(step.text, str)
         assert step.reason in (None, "stop", "length", "filter")
+        assert isinstance(step.thought, str)
+    for collected in (events.calls, calls):
+        whole, broken = collected.taken(complete=True)
+        assert all(call.name and call.id and isinstance(call.arguments, dict) for call in whole)
+        assert broken >= 0

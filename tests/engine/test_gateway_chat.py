@@ -88,6 +88,21 @@ async def test_a_model_needs_no_fill_in_tokens_to_chat() -> None:
         assert chatty.counts.chats == [HELLO]
 
 
+class Problem(Elsewhere):
+    """A scripted backend whose model has no tokens to fill in with."""
+
+    async def probe(self) -> Probe:
+        return replace(await super().probe(), dialect="", problem="no tokens", remedy="another model")
+
+
+async def test_that_it_cannot_fill_in_is_no_trouble_of_a_model_that_only_chats() -> None:
+    for roles, problems in ((("chat",), 0), (BOTH, 1)):
+        told: list[HearthError] = []
+        async with running(Member(Problem(Script(), "x"), roles), told=told) as gateway:
+            assert gateway.target("chat")
+            assert len(told) == problems
+
+
 async def test_why_nobody_chats() -> None:
     async with running(Member(Elsewhere(Script(chats=0, model="base"), "base"), BOTH)) as gateway:
         assert gateway.why_no_target("chat") == "base is a model for completion, which cannot chat"

@@ -70,7 +70,8 @@ class LlamaCpp:
         self._slot: int | None = None
         self._alone = False  # there is one slot
         self._shared = False  # the slots share one cache: none is named
-        self._last_prompt = ""
+        self._last_prompt = ""  # for completion, if the server has read it
+        self._chatted = False  # since then
         self._fingerprint = ""
         self._tells = True  # how sure the model is, at no cost
         self._tried: set[str] = set()  # states that a restore failed with: a damaged one can end the server
@@ -146,12 +147,15 @@ class LlamaCpp:
             body["model"] = self._settings.model
         if self._slot is not None and not self._shared:
             body["id_slot"] = self._slot
-        shares = _share_most(self._last_prompt, request.prompt)
-        self._last_prompt = request.prompt
+        should_know = self._chatted and _share_most(self._last_prompt, request.prompt)
+        self._last_prompt = ""
 
         def read(value: Value) -> Step:
-            self._look_at(value, shares)
-            return read_event(value)
+            self._look_at(value, should_know)
+            step = read_event(value)
+            if step.text:
+                self._last_prompt, self._chatted = request.prompt, False
+            return step
 
         return converse(self._http, "/completion", body, "sse", read, max_tokens=request.max_tokens)
 
@@ -163,6 +167,7 @@ class LlamaCpp:
             body["model"] = self._settings.model
         if (slot := await self._slot_for_chat()) is not None:
             body["id_slot"] = slot
+        self._chatted = True
         events = ChatEvents()
 
         def read(value: Value) -> Step:
@@ -249,12 +254,12 @@ class LlamaCpp:
             return None  # whatever is wrong, the request itself will tell
         return slots - 1 if slots else None
 
-    def _look_at(self, value: Value, shares: bool) -> None:
-        """What an event tells of the server. `shares`: this prompt is for the most part the one before it."""
+    def _look_at(self, value: Value, should_know: bool) -> None:
+        """What an event tells of the server. `should_know`: only a chat came since it read most of this prompt."""
         if self._shared and value.get("stop") is True:
             self._slot = integer(value.get("id_slot"))  # whose state is the one to save
         cached = integer(table(value.get("prompt_progress")).get("cache"))
-        if shares and cached == 0 and not (self._shared or self._alone):
+        if should_know and cached == 0 and not (self._shared or self._alone):
             LOG.info("%s clears its slots: none is named from now on", self._http.hints.label)
             self._shared, self._slot = True, None
         if self._tells and any("top_logprobs" in entry for entry in tables(value.get("completion_probabilities"))):
