@@ -62,8 +62,13 @@ class Desk(Protocol):
         """Paths of the files of a folder that may be read, near ones first; bounded."""
         ...
 
-    async def rules_files(self, folder: str) -> Sequence[tuple[str, str]]:
-        """(path, text) of the folder's files of instructions for assistants, in no order; () unless trusted."""
+    async def rules_files(self, folder: str, document: str) -> Sequence[tuple[str, str]]:
+        """(path, text) of the files of `core.rules.wanted(document)` that are there, in that order; () unless
+        trusted."""
+        ...
+
+    async def manifests(self, folder: str, paths: Sequence[str]) -> dict[str, str]:
+        """The texts of those of these files that are there, in this order."""
         ...
 
     async def search(self, query: str, limit: int) -> Sequence[Hit]:
