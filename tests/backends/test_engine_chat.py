@@ -249,3 +249,23 @@ async def test_without_a_probe_a_chat_is_told_that_the_model_is_loading(model):
     with pytest.raises(ModelLoading):
         await ask(backend, chat_of(user("x")))
     await backend.aclose()
+
+
+async def test_chats_that_queue_keep_no_completion_out(model):
+    """More of them than the engine has slots, all of them long: the completion's slot is its own."""
+    async with engine(model) as backend:
+        await run(backend, PROMPT)
+        long = [backend.chat(chat_of(user(f"{n}"), max_tokens=7_000)) for n in range(6)]
+        tasks = [asyncio.create_task(anext(answer)) for answer in long]
+        try:
+            async with asyncio.timeout(HANG_S):
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            _, _, finish = await run(backend, PROMPT + "x")
+            assert finish.usage.prefilled_tokens <= 8
+            assert not all(task.done() for task in tasks), "the others still wait"
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for answer in long:
+                await answer.aclose()

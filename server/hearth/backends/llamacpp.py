@@ -68,7 +68,7 @@ class LlamaCpp:
         # A pool of its own, so that no chat can take the last connection.
         self._chat_http = Http(settings.url, self._http.hints, api_key=api_key, deadlines=deadlines or CHAT_DEADLINES)
         self._slot: int | None = None
-        self._alone = False  # there is one slot
+        self._slots: int | None = None
         self._shared = False  # the slots share one cache: none is named
         self._last_prompt = ""  # for completion, if the server has read it
         self._chatted = False  # since then
@@ -100,7 +100,7 @@ class LlamaCpp:
             return failed_probe(self._kind, self.url, error)
         slots = integer(props.get("total_slots"))
         self._slot = 0 if slots else None
-        self._alone = slots == 1
+        self._slots = slots
         self._shared, self._last_prompt = False, ""
         alias, path = string(props.get("model_alias")), string(props.get("model_path"))
         name = alias or path
@@ -245,21 +245,24 @@ class LlamaCpp:
         }
 
     async def _slot_for_chat(self) -> int | None:
-        """The slot to name. Asked for one that it does not have, the server ends: so it is asked how many it has."""
-        if self._shared or self._slot is None:
+        """The slot to name. Asked for one that it does not have, the server ends: so it is asked how many it has, since
+        it may have been started again. The embedded engine is always another one then."""
+        if self._shared or self._slots is None:
             return None
-        try:
-            slots = integer((await self._http.json("/props", again=True)).get("total_slots"))
-        except BackendError:
-            return None  # whatever is wrong, the request itself will tell
-        return slots - 1 if slots else None
+        if self._kind != "embedded":
+            try:
+                self._slots = integer((await self._http.json("/props", again=True)).get("total_slots"))
+            except BackendError:
+                return None  # whatever is wrong, the request itself will tell
+        return self._slots - 1 if self._slots else None
 
     def _look_at(self, value: Value, should_know: bool) -> None:
         """What an event tells of the server. `should_know`: only a chat came since it read most of this prompt."""
         if self._shared and value.get("stop") is True:
             self._slot = integer(value.get("id_slot"))  # whose state is the one to save
-        cached = integer(table(value.get("prompt_progress")).get("cache"))
-        if should_know and cached == 0 and not (self._shared or self._alone):
+        progress, timings = table(value.get("prompt_progress")), table(value.get("timings"))
+        cached = integer(progress.get("cache", timings.get("cache_n")))
+        if should_know and cached == 0 and not self._shared and self._slots != 1:
             LOG.info("%s clears its slots: none is named from now on", self._http.hints.label)
             self._shared, self._slot = True, None
         if self._tells and any("top_logprobs" in entry for entry in tables(value.get("completion_probabilities"))):
