@@ -496,9 +496,12 @@ class Gateway:
     def _failed(self, target: Server, error: BackendError, *, busy: bool = False) -> None:
         """Hold a failure against the server. `busy`: its machine is at work on something else as well."""
         health = self._health.get(target.backend.name)
-        if health is None or isinstance(error, ContextOverflow) or (busy and isinstance(error, DeadlineExceeded)):
-            return
         LOG.warning("%s: %s: %s", target.backend.name, type(error).__name__, error.message)
+        if health is None or (busy and isinstance(error, DeadlineExceeded)):
+            return
+        if isinstance(error, ContextOverflow):
+            self._tell_once(health, error)  # the next prompt may fit
+            return
         health.streak += 1
         state = _state_after(error)
         if state or health.streak >= FAILURES_BEFORE_DOWN:

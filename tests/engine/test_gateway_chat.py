@@ -217,14 +217,16 @@ async def test_a_completion_that_waits_behind_a_chat_is_not_held_against_the_ser
 
 
 async def test_a_prompt_that_does_not_fit_says_nothing_of_the_server() -> None:
+    told: list[HearthError] = []
     backend = Elsewhere(Script(rules=(Rule(fault="overflow"),)), "x")
-    async with running(Member(backend, BOTH)) as gateway:
+    async with running(Member(backend, BOTH), told=told) as gateway:
         for _ in range(3):
             completing = gateway.target("complete")
             assert completing
             with pytest.raises(ContextOverflow):
                 _ = [e async for e in gateway.stream(completing, Generate("p", 10))]
         assert gateway.target("complete")
+        assert [type(error) for error in told] == [ContextOverflow], "it is named all the same, once"
 
 
 async def test_closing_a_chat_ends_it() -> None:
