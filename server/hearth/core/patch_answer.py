@@ -83,7 +83,10 @@ def prepared(answer: str) -> list[str]:
         if len(text) - mark > SPECIAL_CHARS_MAX or not _SPECIAL.fullmatch(text[mark:].strip()):
             break
         text = text[:mark]
-    return [line.rstrip("\r\n") for line in split_lines(text)]
+    lines = [line.rstrip("\r\n") for line in split_lines(text)]
+    while len(lines) > 1 and is_blank(lines[-1]):
+        lines.pop()
+    return lines
 
 
 def sections(lines: Sequence[str], paths: Paths, *, last: bool = False, depth: int = 0) -> list[Section]:

@@ -273,6 +273,8 @@ class _DiffReader:
         if self._body is None:
             return
         body, self._body = self._body, None
+        while body and not body[-1]:
+            body.pop()  # what is between this hunk and the next is no context
         old: list[str] = []
         new: list[str] = []
         final: bool | None = None

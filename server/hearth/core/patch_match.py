@@ -211,10 +211,10 @@ class Finder:
         if votes:
             start = max(votes, key=lambda place: (votes[place], -place))
         else:
-            words = set(_WORD.findall("\n".join(bare)))
-            alike = [len(words.intersection(_WORD.findall(line))) for line in self.text.lines]
+            words = set(_WORD.findall("\n".join(bare).lower()))
+            alike = [len(words.intersection(_WORD.findall(line.lower()))) for line in self.text.lines]
             most = max(alike, default=0)
-            if most < 2:
+            if not most:
                 return 0, 0
             start = alike.index(most)
         start = max(0, start)
@@ -246,7 +246,7 @@ def piece_for(text: Text, place: Place, search: Sequence[str], replacement: Sequ
     shift = place.shift
     if shift is None:
         shift = unit_shift(replacement, text, lines[start:end])
-    verbatim = set(lines[start:end]) if shift else set[str]()
+    verbatim = margin_of(lines[start:end]) if shift else set[str]()
     items: list[Item] = []
     at, taken = start, 0
 
@@ -268,11 +268,16 @@ def piece_for(text: Text, place: Place, search: Sequence[str], replacement: Sequ
                 at = place.lines[index] + 1
         for line in replacement[change.new_start : change.new_end]:
             moved = shifted(line, shift) if shift else line
-            # What stands in the file with less indentation than the rest of the block is part of a string there.
-            items.append(line if line in verbatim and moved not in verbatim else moved)
+            items.append(line if line in verbatim else moved)
         taken = change.end
     keep(end)
     return Piece(start, end, tuple(items))
+
+
+def margin_of(lines: Sequence[str]) -> set[str]:
+    """Lines that stand less deep than their block begins: parts of strings, which no shift may move."""
+    base = next((columns_of(indent_of(line)) for line in lines if not is_blank(line)), 0)
+    return {line for line in lines if not is_blank(line) and columns_of(indent_of(line)) < base} if base else set()
 
 
 def unit_shift(lines: Sequence[str], text: Text, near: Sequence[str]) -> Shift | None:

@@ -6,7 +6,7 @@ from hearth.core.facts import Symbol
 from hearth.core.patch_answer import OUTPUT, Section, comment_path, compatible, language_named
 from hearth.core.patch_base import Refused, Target
 from hearth.core.patch_lines import changes
-from hearth.core.patch_match import unit_shift
+from hearth.core.patch_match import margin_of, unit_shift
 from hearth.core.patch_paths import Paths
 from hearth.core.patch_syntax import DEFINITIONS, Outlined, outlined, parses
 from hearth.core.patch_text import (
@@ -26,6 +26,8 @@ from hearth.core.patch_text import (
 
 PARTIAL_DEFINITIONS_MIN = 3
 """Of a file with so many definitions, an answer with less than half of them, and of the lines, is a part."""
+_MARKS = ("@", "#", "[", "/", "*")
+"""Decorators, attributes and comments begin so."""
 OUTSIDE_SHARE = 0.8
 """An answer with so much of what stands around a symbol is the whole file."""
 KNOWN_SHARE = 0.3
@@ -48,7 +50,8 @@ def bare_code(lines: Sequence[str], target: Target) -> list[str] | None:
     parsed = parses(language, "\n".join(code) + "\n")
     if parsed is None:
         first = next((line.strip() for line in text.split("\n") if line.strip()), "")
-        return code if solid[0] == first or shared >= 2 * KNOWN_SHARE else None
+        headed = language == "markdown" and solid[0].startswith("# ") and first.startswith("# ")
+        return code if headed or solid[0] == first or shared >= 2 * KNOWN_SHARE else None
     if not parsed and not shared >= 2 * KNOWN_SHARE:
         return None
     if shared >= KNOWN_SHARE:
@@ -106,9 +109,16 @@ def heads_of(target: Target, text: Text) -> tuple[Outlined, list[Symbol]]:
     """What a file defines, and the outermost definitions within the target's span."""
     start, end = span_of(target, text)
     whole = outlined(target.tongue, "\n".join(text.lines) + "\n")
-    within = [one for one in whole.symbols if start <= one.start and one.end <= end]
+    within = [one for one in whole.symbols if one.end <= end and _begins(one, text.lines, start)]
     depth = min((one.container.count(".") if one.container else -1 for one in within), default=0)
     return whole, [one for one in within if (one.container.count(".") if one.container else -1) == depth]
+
+
+def _begins(symbol: Symbol, lines: Sequence[str], start: int) -> bool:
+    """Whether a definition begins within a span, or right above it with no more than decorators and comments."""
+    if symbol.start >= start:
+        return True
+    return symbol.end > start and all(line.lstrip().startswith(_MARKS) for line in lines[symbol.start : start])
 
 
 def span_of(target: Target, text: Text) -> tuple[int, int]:
@@ -189,7 +199,7 @@ def symbol_pieces(target: Target, text: Text, code: Sequence[str]) -> list[Piece
     new = trimmed(code)
     outside = [line.strip() for line in (*text.lines[:start], *text.lines[end:]) if line.strip()]
     answered = {line.strip() for line in new}
-    if len(outside) > 2 and sum(line in answered for line in outside) >= OUTSIDE_SHARE * len(outside):
+    if len(outside) > 1 and sum(line in answered for line in outside) >= OUTSIDE_SHARE * len(outside):
         return file_pieces(target, text, new)
     _, heads = heads_of(target, text)
     imports: list[str] = []
@@ -313,5 +323,5 @@ def _moved(new: Sequence[str], region: Sequence[str], shift: Shift) -> list[str]
     shift = shift._replace(columns=columns_of(indent_of(first)) - columns_of(indent_of(begun)))
     if shift.source is None and not shift.columns:
         return list(new)
-    known = set(region)
-    return [line if line in known and shifted(line, shift) not in known else shifted(line, shift) for line in new]
+    margin = margin_of(region)
+    return [line if line in margin else shifted(line, shift) for line in new]
