@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import * as vscode from "vscode";
-import { CloseAction, ErrorAction, InlineCompletionRequest, LanguageClient, RevealOutputChannelOn, State } from "vscode-languageclient/node";
+import { CloseAction, ErrorAction, InlineCompletionRequest, LanguageClient, MessageType, RevealOutputChannelOn, ShowMessageRequest, State } from "vscode-languageclient/node";
 import { Cancelled, SetupError, lastLine, locateServer, machineSetting, type Launch } from "./environment";
 
 const { t } = vscode.l10n;
@@ -20,6 +20,8 @@ const LIVE_SETTINGS = ["hearth.completion.enabled", "hearth.completion.languages
 const CLIENT_SETTINGS = ["hearth.pythonPath", "hearth.serverPath"];
 const ICONS = { starting: "loading~spin", ready: "flame", off: "circle-slash", error: "error" };
 
+type Input = vscode.InputBoxOptions & { placeholder?: string; items?: (vscode.QuickPickItem & { value: string })[] };
+type Result = { copy?: string; document?: string } | null | undefined;
 type Status = { completion?: { enabled?: boolean; backend?: string; model?: string }; backends?: { state?: string }[] };
 
 let server: Server | undefined;
@@ -130,13 +132,15 @@ class Server {
 
   async menu(): Promise<void> {
     const all = [
+      { label: `$(comment-discussion) ${t("Ask")}`, command: "hearth.ask" },
       { label: `$(pulse) ${t("Status")}`, command: "hearth.status" },
+      { label: `$(shield) ${t("What left this machine")}`, command: "hearth.showEgress" },
       { label: `$(question) ${t("Why is there no suggestion?")}`, command: "hearth.whyNoSuggestion" },
       { label: `$(circle-slash) ${t("Turn suggestions on or off")}`, command: "hearth.toggleCompletion" },
       { label: `$(refresh) ${t("Restart the server")}`, command: "hearth.restart" },
       { label: `$(output) ${t("Show the log")}`, command: "hearth.showLog" },
     ];
-    const picked = await vscode.window.showQuickPick(this.client?.isRunning() ? all : all.slice(3), { title: "Hearth", placeHolder: String(this.item.tooltip) });
+    const picked = await vscode.window.showQuickPick(this.client?.isRunning() ? all : all.slice(-2), { title: "Hearth", placeHolder: String(this.item.tooltip) });
     if (picked) await vscode.commands.executeCommand(picked.command);
     await this.refresh();
   }
@@ -169,14 +173,24 @@ class Server {
         // Suggestions are asked for at the first of several cursors, and nothing in the request tells.
         sendRequest: (type, params, token, next) =>
           next(type, type === InlineCompletionRequest.type ? { ...params!, cursors: vscode.window.activeTextEditor?.selections.length } : params, token),
-        executeCommand: (command, args, next) => next(command, args.length ? args : [activePlace()]),
-        window: { showDocument: (page, token, next) => (page.uri.startsWith("hearth:") ? preview(page.uri) : next(page, token)) },
+        // From a menu the first argument is the file's address; whatever is chosen, the server wants the place in it.
+        executeCommand: (command, args, next) =>
+          (next(command, args.length && !(args[0] instanceof vscode.Uri) ? args : [activePlace()]) as Promise<Result>).then(carriedOut, explained),
+        window: { showDocument: (page, token, next) => (page.uri.startsWith("hearth:") ? showPage(page.uri, page.takeFocus) : next(page, token)) },
       },
     });
     // What the library would show in pop-ups of its own is logged: the user gets one readable message from us instead.
     client.error = (message, data) => LanguageClient.prototype.error.call(client, message, data, false);
-    client.onRequest("hearth/input", async (asked: vscode.InputBoxOptions & { placeholder?: string }, token) => {
-      return { value: (await vscode.window.showInputBox({ ...asked, placeHolder: asked.placeholder, ignoreFocusOut: true }, token)) ?? null };
+    // A question that warns is a dialog: a message fades away, and cuts long buttons short.
+    client.onRequest(ShowMessageRequest.type, ({ type, message, actions = [] }) => {
+      const [head, ...detail] = message.split("\n");
+      if (type !== MessageType.Warning) return vscode.window.showInformationMessage(message, ...actions);
+      return vscode.window.showWarningMessage(head!, { modal: true, detail: detail.join("\n") }, ...actions);
+    });
+    client.onRequest("hearth/input", async ({ items, ...asked }: Input, token) => {
+      const options = { ...asked, title: asked.prompt, placeHolder: asked.placeholder, ignoreFocusOut: true, matchOnDescription: true };
+      const given = items ? (await vscode.window.showQuickPick(items, options, token))?.value : await vscode.window.showInputBox(options, token);
+      return { value: given ?? null };
     });
     return client;
   }
@@ -253,11 +267,24 @@ function describe({ completion, backends = [] }: Status): [keyof typeof ICONS, s
   return ["ready", t("Hearth: no model server answers; suggestions are copied from your own files"), t("from your files")];
 }
 
-/** The server's own pages are Markdown to be read: they are shown rendered. */
-async function preview(uri: string): Promise<{ success: boolean }> {
-  await vscode.commands.executeCommand("markdown.showPreview", vscode.Uri.parse(uri));
+/** The server's own pages are Markdown to be read, shown rendered; but those with lenses or links of their own are text, as only text can have them. */
+async function showPage(page: string, focus = false): Promise<{ success: boolean }> {
+  const uri = vscode.Uri.parse(page);
+  const beside = vscode.window.visibleTextEditors.find((editor) => editor.document.uri.scheme === "hearth")?.viewColumn ?? vscode.ViewColumn.Beside;
+  if (!/^hearth:\/(chat|egress)/.test(page)) await vscode.commands.executeCommand("markdown.showPreview", uri);
+  else await vscode.window.showTextDocument(uri, { viewColumn: focus ? vscode.ViewColumn.Active : beside, preserveFocus: !focus });
   return { success: true };
 }
+
+/** What a command's result asks an editor to do: text for the clipboard, or for a new document. */
+async function carriedOut(result: Result): Promise<Result> {
+  if (result?.copy) await vscode.env.clipboard.writeText(result.copy);
+  if (result?.document) await vscode.window.showTextDocument(await vscode.workspace.openTextDocument({ language: "markdown", content: result.document }));
+  return result;
+}
+
+/** A command that could not do its work says why: in a message, as the editor itself would make a dialog of it. */
+const explained = (error: Error) => void (error instanceof vscode.CancellationError || vscode.window.showWarningMessage(error.message));
 
 const worthPassingOn = ({ severity, source }: vscode.Diagnostic) => severity <= vscode.DiagnosticSeverity.Warning && source !== "Hearth";
 const bare = ({ start, end }: vscode.Range) => ({ start, end });

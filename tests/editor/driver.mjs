@@ -62,6 +62,14 @@ const operations = {
       await page.waitForTimeout(100);
     }
   },
+  // A link inside a rendered document.
+  async clickLink({ text }) {
+    for (const frame of page.frames()) {
+      const link = frame.locator("a", { hasText: text }).first();
+      if (await link.count().catch(() => 0)) return link.click({ timeout: 10_000 });
+    }
+    throw new Error(`no link on the page: ${JSON.stringify(text)}`);
+  },
   async click({ selector, text }) {
     await page.locator(selector, text === undefined ? {} : { hasText: text }).first().click({ timeout: 15_000 });
   },

@@ -16,6 +16,7 @@ from hearth.core.proposal import Proposal
 from hearth.ledger import LedgerLog
 from hearth.lsp import consent as consent_module
 from hearth.lsp import reports
+from hearth.lsp.actions import links
 from hearth.lsp.asking import Client
 from hearth.lsp.consent import Consent, question
 from hearth.lsp.markdown import fenced, plain
@@ -24,6 +25,8 @@ from hearth.lsp.pages import REFRESH_S, Pages
 from hearth.lsp.protocol import RpcError
 
 PAGE = "hearth:/chat/1.md"
+BODY = b'{"messages":[{"role":"user","content":"why\\n```is\\n````this"}]}'
+BYTES = len(BODY)
 
 
 async def nothing(_uri: str) -> None:
@@ -90,7 +93,7 @@ def ledger(tmp_path: Path) -> Path:
     """Two requests with a part of a.py in the first, and one that did not leave."""
     log = LedgerLog(tmp_path / "ledger")
     origins = (file_origin(str(tmp_path), "src/a.py", 2, 9), USER, PRODUCT)
-    body = b'{"messages":[{"role":"user","content":"why\\n```is\\n````this"}]}'
+    body = BODY
     first = log.intent(
         Intent(
             "explain", "cloud.example", feature="explain", model="big/coder", origins=origins,
@@ -112,17 +115,21 @@ def test_the_ledger_as_a_page(ledger: Path, tmp_path: Path):
     assert whole
     assert whole.startswith("# What left this machine\n")
     assert "src/a.py, lines 3-9" in whole
-    rows = [line for line in whole.split("\n") if line.startswith("| [")]
-    assert rows[0].startswith("| [3](hearth:/egress/3.md)")  # the newest first
-    assert "0.004" in rows[1]
+    rows = [line for line in whole.split("\n") if line.startswith("- #")]
+    assert rows[0].startswith("- #3 ")  # the newest first
+    assert rows[1].endswith(f"→ big/coder @ cloud.example ({BYTES} bytes, 1,010 tokens, 0.004 USD, done)")
+    found = links(reports.EGRESS, whole)
+    assert [link.target for link in found] == ["hearth:/egress/3.md", "hearth:/egress/1.md"]
+    line, start = found[1].range.start.line, found[1].range.start.character
+    assert whole.split("\n")[line][start:].startswith("#1 ")
     uri = reports.egress_uri((tmp_path / "src" / "a.py").as_uri())
     of_file = reports.egress(uri, ledger, "en")
     assert of_file
     first, second = of_file.split("## All")
     assert "## Of a.py" in first
-    assert "[1](" in first
-    assert "[3](" not in first
-    assert "[3](" in second
+    assert "- #1 " in first
+    assert "- #3 " not in first
+    assert "- #3 " in second
     other = reports.egress(reports.egress_uri((tmp_path / "b.py").as_uri()), ledger, "en")
     assert other
     assert "Nothing of b.py ever left." in other
@@ -133,7 +140,7 @@ def test_the_ledger_as_a_page(ledger: Path, tmp_path: Path):
 def test_one_request_of_the_ledger_shows_its_exact_bytes(ledger: Path):
     page = reports.egress("hearth:/egress/1.md", ledger, "en")
     assert page
-    assert '{"messages":[{"role":"user","content":"why\\n```is\\n````this"}]}' in page
+    assert BODY.decode() in page
     assert "`````\nwhy\n```is\n````this\n`````" in page  # the message to be read, whole
     assert "github-pat" in page
     assert reports.egress("hearth:/egress/2.md", ledger, "en") is None
@@ -189,7 +196,7 @@ class User:
         self.asked: list[Any] = []
         self.client = Client(self.send, lambda _method, _params: None, lambda: "en")
         self.pages: list[tuple[str, str]] = []
-        self.consent = Consent(self.client, lambda uri, text: self.pages.append((uri, text)))
+        self.consent = Consent(self.client, lambda uri, text: self.pages.append((uri, text)), lambda: None)
 
     def send(self, method: str, params: Any) -> "Future[Any]":
         assert method == "window/showMessageRequest"
@@ -208,9 +215,11 @@ class User:
 async def test_an_answer_of_the_user_is_the_answer(answer: str):
     user = User(answer)
     assert await user.consent(PROPOSAL) == answer
-    assert [one.title for one in user.asked[0].actions] == list(ANSWERS)
-    text = user.asked[0].message
-    assert "\n" not in text
+    titles = [one["title"] for one in user.asked[0]["actions"]]
+    assert set(titles) == set(ANSWERS)
+    assert titles[0] == "Show exactly"  # what Enter presses sends nothing
+    assert user.asked[0]["actions"][-1] == {"title": "Cancel", "isCloseAffordance": True}
+    text = user.asked[0]["message"]
     for part in (
         "big/coder at cloud.example", "src/a.py, lines 3-9; your words", "4.3 kB", "1,200 tokens",
         "3 secrets (github-pat, known-value)", "about $0.01, at most $0.03", "no local model can take this",
@@ -226,8 +235,22 @@ async def test_show_exactly_shows_and_asks_again():
     assert uri == "hearth:/egress/preview-1.md"
     assert again == (uri, page)
     assert "````\nuser: why?\n```\n````" in page
-    assert "open beside" in user.asked[1].message
-    assert "open beside" not in user.asked[0].message
+    assert [asked["type"] for asked in user.asked] == [2, 3, 3]  # a dialog would hide the page
+    assert "open beside" in user.asked[1]["message"]
+
+
+async def test_the_page_that_shows_exactly_takes_the_answer_too():
+    user = User("Show exactly")  # the message that comes with the page is never answered
+    waiting = asyncio.ensure_future(user.consent(PROPOSAL))
+    while not user.pages:
+        await asyncio.sleep(0.01)
+    page = user.pages[0][0]
+    assert user.consent.waits(page)
+    assert user.consent.answered(page, "yes please") is False
+    assert user.consent.answered(page, "Send for this session") is True
+    assert await waiting == "Send for this session"
+    assert not user.consent.waits(page)
+    assert user.consent.answered(page, "Send") is False
 
 
 @pytest.mark.parametrize("answer", [None, "send", RpcError(-32601, "no such method")])

@@ -10,12 +10,13 @@ from typing import Any, cast
 
 from lsprotocol import types
 
-from hearth.core.chat import Scope, scope_of
 from hearth.core.chat_offers import offers
 from hearth.core.text import Range, Snapshot
 from hearth.lsp import convert
+from hearth.lsp.consent import SHOWN
 from hearth.lsp.editing import Mark
 from hearth.lsp.messages import say
+from hearth.lsp.reports import EGRESS, EGRESS_OF, EGRESS_ONE
 from hearth.lsp.talk import Talk, conversation_of
 
 FIX, REWRITE, OTHER = types.CodeActionKind.QuickFix, types.CodeActionKind.RefactorRewrite, "hearth"
@@ -27,7 +28,16 @@ BLOCKS_MAX = 100
 LINES_FOR_FOOT = 25
 """A longer transcript has its lenses at its end as well."""
 LINKS_MAX = 500
+LINE_CHARS_MAX = 300
+OFFERS_CHARS_MAX = 200_000
+"""Of a document in which refactorings are looked for unasked: that parses it."""
+_DEFINITION = re.compile(
+    r"\s*(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|override|virtual|inline|pub"
+    r"(?:\([a-z]+\))?|unsafe|const|open|sealed|data)\s+)*"
+    r"(?:def|class|function\*?|func|fn|fun|interface|struct|enum|trait|impl|module|type|record|object|sub|proc)\b"
+)
 _FENCE = re.compile(r"(`{3,}|~{3,})")
+_ENTRY = re.compile(r"- (#(\d+)) ")
 _LINK = re.compile(r"\]\(((?:file|hearth):[^()\s]+)\)")
 
 
@@ -50,7 +60,7 @@ def actions(
     where = Range(snapshot.clamp(where.start), snapshot.clamp(where.end))
     found = _fixes(snapshot.uri, problems, language)
     if not unasked or where.start != where.end or _begins(snapshot, where):
-        found += _others(snapshot, where, language)
+        found += _others(snapshot, where, language, look=not unasked or len(snapshot.text) <= OFFERS_CHARS_MAX)
     kinds = [one for one in cast(list[Any], only) if isinstance(one, str)] if isinstance(only, list) else []
     if kinds:
         found = [one for one in found if any(_within(str(one.kind or ""), kind) for kind in kinds)]
@@ -84,11 +94,11 @@ def _fixes(uri: str, problems: Sequence[Any], language: str) -> list[types.CodeA
     return found
 
 
-def _others(snapshot: Snapshot, where: Range, language: str) -> list[types.CodeAction]:
+def _others(snapshot: Snapshot, where: Range, language: str, *, look: bool) -> list[types.CodeAction]:
     selection = convert.json_range(where)
     argument = {"uri": snapshot.uri, "selection": selection}
     found = [_action(say("action_explain", language), OTHER, "hearth.explain", argument)]
-    for offer in offers(snapshot, where)[:OFFERS_MAX]:
+    for offer in offers(snapshot, where)[:OFFERS_MAX] if look else ():
         title = say("action_offer", language, title=offer.title)
         found.append(_action(title, REWRITE, "hearth.refactor", {**argument, "refactoring": offer.id}))
     return [
@@ -105,9 +115,8 @@ def _action(title: str, kind: str, command: str, argument: Mapping[str, Any]) ->
 
 
 def _begins(snapshot: Snapshot, where: Range) -> bool:
-    """Whether the cursor is on the first line of a definition."""
-    scope: Scope = scope_of(snapshot, where)
-    return scope.how == "symbol" and scope.start == where.start.line
+    """Whether the cursor seems to be on the first line of a definition. Asked at every move of the cursor."""
+    return _DEFINITION.match(snapshot.line(where.start.line)[:LINE_CHARS_MAX]) is not None
 
 
 def _within(kind: str, wanted: str) -> bool:
@@ -141,6 +150,12 @@ def page_lenses(uri: str, text: str, talk: Talk | None, language: str) -> list[t
     foot = [len(lines) - 1] if len(lines) > LINES_FOR_FOOT else []
     lenses = [_lens(line, *one) for line in (0, *foot) for one in _offered(identifier, talk, language)]
     return [*lenses, *_block_lenses(lines, language)]
+
+
+def consent_lenses(page: str) -> list[types.CodeLens]:
+    """Over what would be sent: the answers, as in the message."""
+    answers = [answer for answer in SHOWN if answer != "Show exactly"]
+    return [_lens(0, answer, "hearth.consent", {"page": page, "answer": answer}) for answer in answers]
 
 
 def _offered(identifier: str, talk: Talk, language: str) -> list[tuple[str, str, dict[str, Any]]]:
@@ -186,10 +201,14 @@ def _lens(line: int, title: str, command: str, argument: Mapping[str, Any]) -> t
 # Links
 
 
-def links(text: str) -> list[types.DocumentLink]:
-    """The links of a page of ours: to files of the workspace, and to other pages."""
+def links(uri: str, text: str) -> list[types.DocumentLink]:
+    """The links of a page of ours: to files of the workspace, to other pages, and in the ledger to each request."""
     found: list[types.DocumentLink] = []
+    ledger = uri.startswith((EGRESS, EGRESS_OF))
     for number, line in enumerate(text.split("\n")):
+        if ledger and (entry := _ENTRY.match(line)):
+            where = types.Range(types.Position(number, entry.start(1)), types.Position(number, entry.end(1)))
+            found.append(types.DocumentLink(where, f"{EGRESS_ONE}{entry[2]}.md"))
         for match in _LINK.finditer(line):
             before = len(line[: match.start(1)].encode("utf-16-le")) // 2
             size = len(match[1].encode("utf-16-le")) // 2

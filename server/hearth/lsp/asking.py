@@ -85,10 +85,16 @@ class Client:
         typed = value.strip()[:INPUT_CHARS_MAX]
         return next((one.value for one in items if typed in (one.value, one.label)), typed)
 
-    async def choose(self, kind: types.MessageType, text: str, titles: Sequence[str]) -> str | None:
-        """Which button of a message was pressed; None for none."""
-        actions = [types.MessageActionItem(title) for title in titles]
-        params = types.ShowMessageRequestParams(kind, text, actions)
+    async def choose(
+        self, kind: types.MessageType, text: str, titles: Sequence[str], *, closes: bool = False
+    ) -> str | None:
+        """Which button of a message was pressed; None for none. The first one is what Enter presses. A warning is a
+        dialog in our own client, all else fades away after a while. `closes`: the last one is what closing the message
+        presses."""
+        actions: list[dict[str, Any]] = [{"title": title} for title in titles]
+        if closes:
+            actions[-1]["isCloseAffordance"] = True
+        params = {"type": kind.value, "message": text, "actions": actions}
         try:
             async with asyncio.timeout(CHOICE_WAIT_S):
                 found = await self.ask(types.WINDOW_SHOW_MESSAGE_REQUEST, params)

@@ -39,8 +39,15 @@ async def command_egress(ls: HearthServer, arguments: Sequence[Any]) -> dict[str
     document = _fields(arguments).get("uri")
     page = reports.egress_uri(document if isinstance(document, str) else "")
     text = await asyncio.to_thread(reports.egress, page, data_dir() / "ledger", ls.session.language)
-    ls.show_page(page, text or "")
+    ls.show_page(page, text or "", focus=True)
     return {"page": page}
+
+
+async def command_consent(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, bool]:
+    """`hearth.consent`: {page, answer}: the answer on the page that shows exactly what would be sent."""
+    fields = _fields(arguments)
+    page, answer = (convert.string(fields.get(key), key) for key in ("page", "answer"))
+    return {"taken": ls.consent.answered(page, answer)}
 
 
 async def command_why(ls: HearthServer, arguments: Sequence[Any]) -> str:
@@ -102,6 +109,7 @@ COMMANDS: dict[str, Run] = {
     "hearth.stop": command_stop,
     "hearth.reindex": command_reindex,
     "hearth.showEgress": command_egress,
+    "hearth.consent": command_consent,
     ACCEPTED: command_accepted,
     **{f"hearth.{kind}": partial(_say, _kind(kind)) for kind in KINDS},
     "hearth.reply": partial(_say, Talk.reply),

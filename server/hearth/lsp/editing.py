@@ -7,10 +7,11 @@ keeps, so that undoing never overwrites anything else.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from urllib.parse import unquote
 
 from lsprotocol import types
@@ -74,6 +75,8 @@ class Editing:
     abilities: Abilities
     lenses_changed: Callable[[], None]
     warn: Callable[[str], None]
+    folders: Callable[[], Sequence[Path]] = tuple
+    """Of the workspace, as the editor names them: the desk knows them by their real paths."""
     now: Callable[[], float] = time.time
     marks: dict[str, Mark] = field(default_factory=dict[str, Mark])
 
@@ -114,7 +117,7 @@ class Editing:
         entry = await asyncio.to_thread(self._entry, document, identifier)
         if entry is None:
             raise HearthError(say("undo_none", language))
-        uris = {path: self.desk.uri(entry.folder, path) for path in entry.paths}
+        uris = {path: self._uri((entry.folder, ""), "", path) for path in entry.paths}
         now = await self._texts(uris.values())
         found = await asyncio.to_thread(self.journal.revert, entry.id, lambda path: now.get(uris[path]))
         if isinstance(found, Conflict):
@@ -155,7 +158,8 @@ class Editing:
         folder, own = place
         if path == own or not folder:
             return document
-        return self.desk.uri(folder, path)
+        named = next((one for one in self.folders() if os.path.realpath(one) == folder), folder)
+        return self.desk.uri(str(named), path)
 
     def _entry(self, document: str, identifier: str) -> Entry | None:
         """A change in the journal; without a name the newest of the workspace, or of the document's folder."""

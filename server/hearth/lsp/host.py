@@ -99,7 +99,7 @@ class HearthServer(LanguageServer):
         self.offers = Offers()
         self.client_side = Client(self.protocol.send_request, self.protocol.notify, lambda: self.session.language)
         self.pages = Pages(self._refresh_page, self._made_page)
-        self.consent = Consent(self.client_side, self.show_page)
+        self.consent = Consent(self.client_side, self.show_page, self._consent_over)
         self.talking: Talk | None = None
         self.index_progress = indexing.IndexProgress(
             self.window_work_done_progress_create_async, self.progress, lambda: self.session.language
@@ -128,30 +128,36 @@ class HearthServer(LanguageServer):
         """Put a message in front of the user."""
         self.window_show_message(types.ShowMessageParams(MESSAGE_TYPES[level], text))
 
-    def show_page(self, uri: str, text: Callable[[], str] | str | None = None) -> None:
-        """Show a page as a read-only document, where the client can. Without a text it is made on demand."""
+    def show_page(self, uri: str, text: Callable[[], str] | str | None = None, *, focus: bool = False) -> None:
+        """Show a page as a read-only document, where the client can. Without a text it is made on demand. `focus`: the
+        user turns to it; else it stands beside what they are at."""
         if text is not None:
             self.pages.put(uri, text)
         if self.session.shows_content and self.session.shows_documents:
-            self.window_show_document(types.ShowDocumentParams(uri, take_focus=False))
+            self.window_show_document(types.ShowDocumentParams(uri, take_focus=focus))
 
     def _refresh_page(self, uri: str) -> None:
         if self.session.shows_content:
             self.workspace_text_document_content_refresh(types.TextDocumentContentRefreshParams(uri))
 
-    async def _made_page(self, uri: str) -> str | None:
+    async def _made_page(self, uri: str) -> Callable[[], str] | str | None:
         """Pages that nobody put there: of the ledger, and transcripts that an editor brings back after a restart."""
         identifier = conversation_of(uri)
         if identifier:
             talking = await self.talk_started()
-            self.pages.put(uri, lambda: talking.chats.page(identifier))
-            return talking.chats.page(identifier)
+            return lambda: talking.chats.page(identifier)
         return await asyncio.to_thread(reports.egress, uri, data_dir() / "ledger", self.session.language)
 
     def lenses_changed(self) -> None:
         """Lenses are to be asked for again."""
         if self.offers.refreshes_lenses:
             self.workspace_code_lens_refresh(None)
+
+    def _consent_over(self) -> None:
+        """The page that was shown exactly took the transcript's place: give it back."""
+        self.lenses_changed()
+        if self.talking is not None:
+            self.talking.show_running()
 
     async def talk_started(self) -> Talk:
         """The chat commands, as soon as the engine is up. Raises HearthError where it is not."""
@@ -183,8 +189,12 @@ class HearthServer(LanguageServer):
     async def _run_engine(self, settings: Settings) -> None:
         session = self.session
         async with open_engine(
-            settings, data_dir=data_dir(), folders=session.folders, notify=session.notice
-        ) as engine:  # fmt: skip
+            settings,
+            data_dir=data_dir(),
+            folders=session.folders,
+            trusted=session.workspace_trusted,
+            notify=session.notice,
+        ) as engine:
             if session.shows_progress:
                 engine.on_progress = self.index_progress.told
             session.attach(engine)

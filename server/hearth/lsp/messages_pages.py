@@ -79,7 +79,7 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "lens_reply": ("Reply", "Répondre", "Responder"),
     "lens_apply": ("Apply", "Appliquer", "Aplicar"),
     "lens_copy": ("Copy", "Copier", "Copiar"),
-    "lens_retry": ("Retry with Another Model", "Réessayer avec un autre modèle", "Reintentar con otro modelo"),
+    "lens_retry": ("Another Model", "Autre modèle", "Otro modelo"),
     "lens_export": ("Export", "Exporter", "Exportar"),
     "lens_undo": ("Hearth changed this: Undo", "Modifié par Hearth : annuler", "Cambiado por Hearth: deshacer"),
     "lens_undo_page": ("Undo the Change", "Annuler la modification", "Deshacer el cambio"),
@@ -200,11 +200,7 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "Nada de {file} ha salido nunca.",
     ),
     "egress_all": ("All", "Tout", "Todo"),
-    "egress_head": (
-        "|time (UTC)|what|to|bytes|tokens|USD|status",
-        "|heure (UTC)|quoi|vers|octets|jetons|USD|état",
-        "|hora (UTC)|qué|a|bytes|tokens|USD|estado",
-    ),
+    "egress_tokens": ("{count} tokens", "{count} jetons", "{count} tokens"),
     "egress_older": (
         "and {count} older ones: `hearth ledger list`.",
         "et {count} plus anciennes : `hearth ledger list`.",

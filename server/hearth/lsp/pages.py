@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 SCHEME = "hearth"
 PAGES_MAX = 64
@@ -19,13 +20,15 @@ FETCH_WAIT_S = 2.0
 """After that a client that did not fetch a page is told again: it may have been opened meanwhile."""
 
 Text = Callable[[], str]
-Made = Callable[[str], Awaitable[str | None]]
+Made = Callable[[str], Awaitable[Text | str | None]]
 
 
 @dataclass(slots=True)
 class _Page:
     text: Text
     sent: str | None = None
+    made: bool = False
+    """On demand, to be made anew when it is looked at again."""
     told_at: float = 0.0
     waiting: bool = False
     """A refresh was sent, and the text not fetched since."""
@@ -43,6 +46,7 @@ class Pages:
     def put(self, uri: str, text: Text | str) -> bool:
         """A page is this from now on; whether it was there before."""
         source: Text = (lambda: text) if isinstance(text, str) else text
+        uri = unquote(uri)
         if known := self._pages.get(uri):
             known.text = source
             self.changed(uri)
@@ -54,6 +58,7 @@ class Pages:
 
     def changed(self, uri: str) -> None:
         """A page's text is another one now. Cheap: called for every piece of a stream."""
+        uri = unquote(uri)
         page = self._pages.get(uri)
         if page is None or page.timer is not None:
             return
@@ -74,22 +79,27 @@ class Pages:
             self._refresh(uri)
 
     async def content(self, uri: str) -> str:
-        """The text of a page; "" for one that does not exist."""
-        page = self._pages.get(uri)
-        if page is None:
-            return await self._made(uri) or ""
+        """The text of a page; "" for one that does not exist. Editors escape a URI each in their own way."""
+        page = self._pages.get(unquote(uri))
+        if page is None or page.made:
+            made = await self._made(unquote(uri))
+            if made is None:
+                return ""
+            self.put(uri, made)
+            page = self._pages[unquote(uri)]
+            page.made = isinstance(made, str)
         page.waiting = False
         page.sent = page.text()
         return page.sent
 
     def shown(self, uri: str) -> str:
         """What the client was last sent of a page."""
-        page = self._pages.get(uri)
+        page = self._pages.get(unquote(uri))
         return "" if page is None else page.sent or ""
 
     def drop(self, uri: str) -> None:
         """Forget a page."""
-        page = self._pages.pop(uri, None)
+        page = self._pages.pop(unquote(uri), None)
         if page is not None and page.timer is not None:
             page.timer.cancel()
 

@@ -1,11 +1,12 @@
 """Pages made of what is recorded and counted: the ledger, single requests, the status. Blocks where files are read."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, unquote
 
 from hearth.engine import path_of
 from hearth.errors import HearthError
@@ -16,6 +17,7 @@ from hearth.lsp.messages import say
 
 EGRESS = "hearth:/egress.md"
 EGRESS_ONE = "hearth:/egress/"
+EGRESS_OF = "hearth:/egress/of"
 STATUS = "hearth:/status.md"
 ROWS_MAX = 200
 BODY_CHARS_MAX = 2_000_000
@@ -25,23 +27,27 @@ BACKENDS_MAX = 32
 
 def egress_uri(document: str = "") -> str:
     """The ledger's page; with what left of a document at its top."""
-    return f"{EGRESS}?{quote('of=' + document, safe='=')}" if path_of(document) else EGRESS
+    path = path_of(document)
+    return f"{EGRESS_OF}/{quote(path.as_posix().lstrip('/'))}.md" if path else EGRESS
 
 
 def egress(uri: str, folder: Path, language: str) -> str | None:
     """The page of a URI made here; None for another's, or a request that does not exist. Raises LedgerError."""
-    parts = urlsplit(uri)
-    if uri.partition("?")[0] == EGRESS:
-        of = parse_qs(parts.query.replace("%3D", "=", 1)).get("of", [""])[0]
-        return _list(entries(folder), path_of(of), language)
-    if uri.startswith(EGRESS_ONE):
-        number = parts.path.rpartition("/")[2].removesuffix(".md")
+    name = unquote(uri)
+    if name == EGRESS:
+        return _list(entries(folder), None, language)
+    if name.startswith(EGRESS_OF):
+        of = name.removeprefix(EGRESS_OF).removesuffix(".md")
+        return _list(entries(folder), Path(of.lstrip("/") if os.name == "nt" else of), language)
+    if name.startswith(EGRESS_ONE):
+        number = name.removeprefix(EGRESS_ONE).removesuffix(".md")
         entry = next((one for one in entries(folder) if str(one.seq) == number), None)
         return None if entry is None else _one(entry, sent(folder, entry), language)
     return None
 
 
 def _list(known: Sequence[Entry], path: Path | None, language: str) -> str:
+    """Lines rather than a table: they stay readable as text, where the numbers are links."""
     lines = [f"# {say('egress_title', language)}", ""]
     if path is not None:
         of_file = [entry for entry in known if entry.parts_of(path)]
@@ -54,26 +60,26 @@ def _list(known: Sequence[Entry], path: Path | None, language: str) -> str:
 
 
 def _rows(known: Sequence[Entry], language: str) -> list[str]:
-    head = [*say("egress_head", language).split("|")]
-    rows: list[list[str]] = []
+    lines: list[str] = []
+    day = ""
     for entry in known[: -ROWS_MAX - 1 : -1]:
-        cells = row(entry)
+        if entry.time[:10] != day:
+            day = entry.time[:10]
+            lines += [f"### {day}", ""] if not lines else ["", f"### {day}", ""]
         cost = entry.result.cost if entry.result else None
+        tokens = row(entry)["tokens"]
         what = ", ".join(origin.label for origin in entry.intent.origins if origin.path) or entry.intent.kind
-        rows.append(
-            [
-                f"[{entry.seq}]({EGRESS_ONE}{entry.seq}.md)",
-                entry.time[:19].replace("T", " "),
-                plain(what),
-                plain(f"{entry.intent.host} {entry.model}".strip()),
-                f"{entry.intent.size:,}",
-                "" if cells["tokens"] is None else f"{cells['tokens']:,}",
-                "" if cost is None else money(cost),
-                plain(entry.status),
-            ]
-        )
-    cut = [] if len(known) <= ROWS_MAX else ["", say("egress_older", language, count=len(known) - ROWS_MAX)]
-    return [*tabled(head, rows, right=(0, 4, 5, 6)), *cut]
+        facts = [
+            f"{entry.intent.size:,} bytes",
+            "" if tokens is None else say("egress_tokens", language, count=f"{tokens:,}"),
+            "" if cost is None else f"{money(cost)} USD",
+            plain(entry.status),
+        ]
+        to = plain(" @ ".join(filter(None, (entry.model, entry.intent.host))))
+        lines.append(f"- #{entry.seq} {entry.time[11:19]} {plain(what)} → {to} ({', '.join(filter(None, facts))})")
+    if len(known) > ROWS_MAX:
+        lines += ["", say("egress_older", language, count=len(known) - ROWS_MAX)]
+    return lines
 
 
 def _one(entry: Entry, body: bytes, language: str) -> str:

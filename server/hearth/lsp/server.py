@@ -274,12 +274,15 @@ async def resolve_code_action(ls: HearthServer, params: object) -> dict[str, Any
 async def code_lens(ls: HearthServer, params: object) -> list[types.CodeLens]:
     uri, talking = convert.document_uri(params), ls.talking
     if uri.startswith(f"{SCHEME}:"):
+        if ls.consent.waits(uri):
+            return actions.consent_lenses(uri)
         return actions.page_lenses(uri, ls.pages.shown(uri), talking, ls.session.language)
     return actions.code_lenses(talking.editing.mark(uri) if talking else None, ls.session.language)
 
 
 async def document_link(ls: HearthServer, params: object) -> list[types.DocumentLink]:
-    return actions.links(ls.pages.shown(convert.document_uri(params)))
+    uri = convert.document_uri(params)
+    return actions.links(uri, ls.pages.shown(uri))
 
 
 async def execute_command(ls: HearthServer, params: object) -> Any:

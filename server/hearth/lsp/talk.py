@@ -105,7 +105,7 @@ class Talk:
         choice = await self._picked(fields)
         if choice is None:
             return {"cancelled": True}
-        return await self.answer(self.chats.retry(conversation.id, choice))
+        return await self.answer(await self.chats.retry(conversation.id, choice))
 
     async def select_model(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """`hearth.selectModel`: {model?}: who answers from now on."""
@@ -239,6 +239,11 @@ class Talk:
         self.lenses_changed()
         return uri
 
+    def show_running(self) -> None:
+        """Show the transcript of the newest answer that is being written."""
+        if self.running:
+            self.show(_page(list(self.running)[-1]))
+
     def _result(self, conversation: Conversation, applied: Applied | None) -> dict[str, Any]:
         answer = conversation.last.answer
         found: dict[str, Any] = {
@@ -282,7 +287,7 @@ class Talk:
         worst = (*verdict.left, *verdict.new)[0].message[:PROBLEM_CHARS_MAX]
         text = say("fix_left" if verdict.left else "fix_new", language, problem=worst)
         undo, keep = say("undo", language), say("keep", language)
-        if await self.client.choose(types.MessageType.Warning, text, (undo, keep)) == undo:
+        if await self.client.choose(types.MessageType.Info, text, (undo, keep)) == undo:
             self.tell("info", await self.editing.undo(document, applied.id))
 
     async def _verdict(
