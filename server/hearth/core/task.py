@@ -311,6 +311,7 @@ def _prepared(state: State, seen: Prepared) -> State:
         commands=seen.commands,
         commands_agreed=seen.agreed,
         commands_why_not=seen.why_not,
+        commands_digest=seen.digest,
         baseline=seen.baseline,
     )
     return _to_step(ready, 0)

@@ -237,12 +237,14 @@ class PlanAgreed:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """`agreed`: the user let these commands be run. `why_not`: why there is none to run, or none may be."""
+    """`agreed`: the user let these commands be run. `why_not`: why there is none to run, or none may be.
+    `digest`: what the agreement is bound to."""
 
     commands: tuple[Command, ...]
     agreed: bool
     baseline: tuple[Check, ...] = ()
     why_not: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +364,7 @@ class State:
     commands: tuple[Command, ...] = ()
     commands_agreed: bool = False
     commands_why_not: str = ""
+    commands_digest: str = ""
     baseline: tuple[Check, ...] = ()
     checks: tuple[Check, ...] = ()
     findings: tuple[Finding, ...] = ()
