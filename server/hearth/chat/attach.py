@@ -155,12 +155,14 @@ class _Gathering:
     async def _symbol(self, name: str) -> list[Part]:
         parts: list[Part] = []
         seen: set[tuple[str, int]] = set()
+        looked: set[tuple[str, str]] = set()
         for uri in dict.fromkeys([self.uri] if self.uri else []):
             parts += self._defined(name, await self.desk.snapshot(uri), *self.desk.place(uri), seen)
         if not parts:
             for hit in await self.desk.search(name, SEARCH_HITS_MAX * 2):
-                if len(parts) >= SYMBOL_PLACES_MAX or not _names(hit.symbol, name):
+                if len(parts) >= SYMBOL_PLACES_MAX or (hit.folder, hit.path) in looked:
                     continue
+                looked.add((hit.folder, hit.path))
                 try:
                     snapshot = await self.desk.snapshot(self.desk.uri(hit.folder, hit.path))
                 except HearthError:

@@ -55,13 +55,10 @@ def analysed(language: str, text: str) -> Facts:
     return Facts(found.symbols, found.imports, chunks_of(root, source, language), found.references)
 
 
-def tree_of(language: str, text: str) -> "Tree | None":
-    """The tree of a whole text, None where there is no grammar that can be trusted with it."""
-    return None if language == "yaml" else _tree(language, text, text.encode("utf-8", "replace"))
-
-
-def tree_of(language: str, text: str, source: bytes) -> "Tree | None":
-    """The tree, None where there is no grammar or the parser would take too long."""
+def tree_of(language: str, text: str, source: bytes | None = None) -> "Tree | None":
+    """The tree, None where there is no grammar or the parser would take too long. `source`: the text in UTF-8, if that
+    is at hand. Not for YAML that nests deeply: its grammar ends the process."""
+    source = text.encode("utf-8", "replace") if source is None else source
     fits = len(source) <= PARSED_BYTES_MAX_BY_LANGUAGE.get(language, PARSED_BYTES_MAX)
     name = grammar_for(language, text) if fits and _parses(language, text) else None
     found = grammar(*name) if name is not None else None

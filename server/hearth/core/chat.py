@@ -1,6 +1,6 @@
 """A chat command, and the code that it is about: the selection, else the enclosing function or class, else the file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hearth.core.analysis import analysed
@@ -15,6 +15,8 @@ EDITS: frozenset[Kind] = frozenset(("refactor", "fix", "test", "document"))
 """Commands that end with a proposed change."""
 SELECTION_CHARS_MAX = 1_000_000
 """A larger selection is refused: no model could take it."""
+SYMBOLS_CHARS_MAX = 1_500_000
+"""In a longer document no function is looked for."""
 WIDE = frozenset(("class", "interface", "enum", "type", "function", "method", "module", "macro"))
 """Kinds of symbols that a command without a selection works on."""
 
@@ -53,7 +55,7 @@ class Scope:
 
 def scope_of(snapshot: Snapshot, selection: Range | None) -> Scope:
     """The selected lines; for an empty selection those of the innermost function or class around it, else the file."""
-    text = snapshot.text
+    text = snapshot.text if sum(map(len, snapshot.lines)) <= SYMBOLS_CHARS_MAX else ""
     count = len(snapshot.lines) - (not snapshot.lines[-1] and len(snapshot.lines) > 1)
     symbols = [one for one in analysed(snapshot.language, text).symbols if one.kind in WIDE]
     if selection is not None and selection.start != selection.end:
@@ -78,3 +80,28 @@ def _name(symbol: Symbol | None) -> str:
     if symbol is None:
         return ""
     return f"{symbol.container}.{symbol.name}" if symbol.container else symbol.name
+
+
+def moved(scope: Scope, before: Snapshot, after: Snapshot) -> Scope:
+    """Where the lines of a scope are in a later version: the symbol of that name, else by the lines that stayed
+    the same above and below the change."""
+    count = len(after.lines)
+    if scope.how == "file":
+        return replace(scope, end=count - (not after.lines[-1] and count > 1))
+    if scope.how == "symbol" and scope.symbol:
+        symbols = analysed(after.language, after.text).symbols
+        same = [one for one in symbols if one.kind in WIDE and _name(one) == scope.symbol]
+        if same:
+            nearest = min(same, key=lambda one: abs(one.start - scope.start))
+            return replace(scope, start=nearest.start, end=nearest.end)
+    above = below = 0
+    most = min(len(before.lines), count)
+    while above < most and before.lines[above] == after.lines[above]:
+        above += 1
+    while below < most - above and before.lines[-1 - below] == after.lines[-1 - below]:
+        below += 1
+    shift = count - len(before.lines)
+    if scope.end <= above:
+        return scope
+    start = scope.start + shift if scope.start >= len(before.lines) - below else min(scope.start, count - 1)
+    return replace(scope, start=start, end=min(count, max(start + 1, scope.end + shift)))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SAMPLE_CHARS_MAX = 60_000
 CODE_CHARS_SHOWN_MAX = 80
+TOKENS_SHOWN = 5
+"""Before and after the first difference."""
 _SCRIPTS = frozenset(("javascript", "javascriptreact", "typescript", "typescriptreact", "vue", "svelte"))
 
 
@@ -103,7 +105,7 @@ def code_change(language: str, before: str, after: str) -> str:
 
     By the syntax trees without comments, so that an indentation which changes the meaning is seen. Without a
     grammar only whole lines of comment may differ."""
-    one, other = tree_of(language, before), tree_of(language, after)
+    one, other = (None if language == "yaml" else tree_of(language, text) for text in (before, after))
     if one is None or other is None:
         return _line_change(language, before, after)
     mine = list(_tokens(one.root_node, language))
@@ -111,8 +113,9 @@ def code_change(language: str, before: str, after: str) -> str:
     if mine == others:
         return ""
     at = next((n for n, (a, b) in enumerate(zip(mine, others, strict=False)) if a != b), min(len(mine), len(others)))
-    texts = [token[2] for token in (others[at:] or mine[at:]) if token[2]]
-    return " ".join(texts[:12])[:CODE_CHARS_SHOWN_MAX] or "the structure of the code"
+    tokens = others if at < len(others) else mine
+    texts = [token[2] for token in tokens[max(0, at - TOKENS_SHOWN) : at + TOKENS_SHOWN] if token[2]]
+    return " ".join(texts)[:CODE_CHARS_SHOWN_MAX] or "the structure of the code"
 
 
 def _tokens(root: "Node", language: str) -> Iterator[tuple[int, str, str]]:

@@ -158,7 +158,7 @@ def offered(identifier: str) -> Refactoring | None:
 
 @lru_cache(maxsize=TREES_KEPT_MAX)
 def _tree(language: str, text: str) -> "Tree | None":
-    return tree_of(language, text)
+    return None if language == "yaml" else tree_of(language, text)
 
 
 def _seen(root: "Node", start: int, end: int, language: str) -> _Seen:
