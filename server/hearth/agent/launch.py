@@ -1,6 +1,6 @@
 """Starts one check in a smaller world, then becomes it: run as a program, with nothing but Python's own modules.
 
-    python -I launch.py STATUS_FD '{"argv": [...], "cwd": ..., "writable": [...], "limits": {...}}'
+    python -I launch.py STATUS_FD '{"cwd": ..., "writable": [...], "limits": {...}}' PROGRAM ARGUMENT ...
 
 What of the smaller world could be had is written to STATUS_FD as one JSON line, before the program starts: `network`
 (off, or why it is not), `files` (whether it can write only below `writable`). Nothing here depends on the server, so
@@ -34,7 +34,7 @@ NOT_HERE = "not on this system"
 
 def main(arguments: Sequence[str]) -> int:
     """Becomes the program; the exit code if it cannot."""
-    status_fd, order = int(arguments[0]), json.loads(arguments[1])
+    status_fd, order, argv = int(arguments[0]), json.loads(arguments[1]), list(arguments[2:])
     status = {"network": NOT_HERE, "files": NOT_HERE}
     _limit(order["limits"])
     if sys.platform == "linux":
@@ -46,9 +46,9 @@ def main(arguments: Sequence[str]) -> int:
         stream.write(json.dumps(status) + "\n")
     try:
         os.chdir(order["cwd"])
-        os.execve(order["argv"][0], order["argv"], dict(os.environ))
+        os.execve(argv[0], argv, dict(os.environ))
     except OSError as error:
-        sys.stdout.write(f"{order['argv'][0]}: {error.strerror}\n")
+        sys.stdout.write(f"{argv[0]}: {error.strerror}\n")
         return NOT_FOUND
 
 

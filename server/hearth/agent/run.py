@@ -107,6 +107,8 @@ class _Run:
             seconds = _counted(action, seen, time.monotonic() - began)
             await asyncio.to_thread(self._cassette.saw, seen, seconds)
             self._state = observed(self._state, seen, round(seconds, 3))
+            if self._state.changes != self._overlay.changes:
+                self._overlay.restore(self._state.changes)
         return self._outcome()
 
     def _tell(self) -> None:

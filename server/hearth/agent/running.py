@@ -106,14 +106,13 @@ async def run(
     """Run a command to its end. Cancelling ends it and everything that it started."""
     readable, writing = os.pipe()
     order = {
-        "argv": [*argv],
         "cwd": str(cwd),
         "writable": [*map(str, writable), "/dev/null", "/dev/shm", "/dev/tty"],
         "limits": _limits(within_s),
     }
     try:
         process = await asyncio.create_subprocess_exec(
-            *((sys.executable, "-I", str(_LAUNCH), str(writing), json.dumps(order)) if os.name == "posix" else argv),
+            *_launched(argv, writing, json.dumps(order)),
             cwd=cwd,
             env=dict(env),
             stdin=asyncio.subprocess.DEVNULL,
@@ -143,6 +142,13 @@ async def run(
     if code is not None and code < 0:
         code, why = None, f"it was ended by signal {-code}"
     return Ran(code, kept.decode("utf-8", "replace"), why), confinement
+
+
+def _launched(argv: Sequence[str], status: int, order: str) -> Sequence[str]:
+    """What was agreed to stands at the end, word for word."""
+    if os.name != "posix":
+        return argv
+    return (sys.executable, "-I", str(_LAUNCH), str(status), order, *argv)
 
 
 async def _read(process: asyncio.subprocess.Process, kept: bytearray) -> str:

@@ -26,6 +26,7 @@ from hearth.core import task_turns as turns
 from hearth.core import task_words as words
 from hearth.core.route import Choice
 from hearth.core.task_calls import Call, answer
+from hearth.core.task_findings import weakened
 from hearth.core.task_parts import Impacted, Step
 from hearth.core.task_protocol import CORRECTIONS_MAX, QUESTIONS_MAX, SCHEMAS, STEP_FILES_MAX, STEPS_MAX, TOOLS
 from hearth.core.task_reading import impact_of, items_of, plan_of, texts_of
@@ -378,7 +379,22 @@ def _weakened(state: State, agreed: bool) -> State:
     if agreed:
         left = tuple(one for one in state.findings if one.key not in keys)
         state = replace(state, weakened_agreed=state.weakened_agreed | keys, findings=left)
+    else:
+        state = _put_back(state)
     return _judged(state)
+
+
+def _put_back(state: State) -> State:
+    """Tests that would lose something, which nobody agreed to, as they were before the task."""
+    before = {path: text for path, text in state.bases.items() if text is not None}
+    after = {path: text for path, text in state.changes.items() if text is not None}
+    lost = [one for one in weakened(before, after, state.changes) if one.key not in state.weakened_agreed]
+    paths = {one.path for one in lost}
+    if not paths:
+        return state
+    notes = [f"{path} was put back as it was: it would have been weaker" for path in sorted(paths)]
+    kept = {path: text for path, text in state.changes.items() if path not in paths}
+    return replace(state, changes=kept, notes=tuple(dict.fromkeys((*state.notes, *notes))))
 
 
 def _judged(state: State) -> State:
@@ -415,7 +431,7 @@ def _judged(state: State) -> State:
 
 
 def _ended(state: State, ending: turns.Ending, stop: str) -> State:
-    return replace(state, stage="end", ending=ending, stop=stop)
+    return replace(_put_back(state), stage="end", ending=ending, stop=stop)
 
 
 def _limited(state: State) -> State:

@@ -47,7 +47,7 @@ _ASSERTS = re.compile(
     r"\bassert\w*!?\b|\bexpect\s*\(|\brequire\.\w+\(|\bpytest\.raises\b|\bt\.(?:Error|Fatal|Fail)\w*\(|\.should\b"
 )
 _EMPTY_ASSERTS = re.compile(
-    r"\bassert\s+(?:True|1|not\s+False)\s*(?:$|#|,)|\bassert\w*\(\s*(?:true|True|1)\s*\)"
+    r"\bassert\s+(?:True|1|not\s+False)\b(?!\s*(?:==|!=|<|>|\.|\())|\bassert\w*\(\s*(?:true|True|1)\s*\)"
     r"|\bexpect\(\s*(?:true|1)\s*\)\.to\w+\(\s*(?:true|1)?\s*\)|\bassert\s+(\w+)\s*==\s*\1\s*$",
     re.MULTILINE,
 )
