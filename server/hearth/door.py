@@ -9,6 +9,7 @@ answer here, so that nobody above sees a placeholder. Completions at the cursor 
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -48,6 +49,10 @@ CHARS_PER_TOKEN = 3.2
 MESSAGE_TOKENS = 8
 """What a chat template puts around a message, about."""
 CONTEXT_UNKNOWN_TOKENS = 4_096
+CONTEXT_CLOUD_TOKENS = 32_768
+"""Of a model of the cloud, as long as its catalogue was not read."""
+ABLE_BILLIONS = 14.0
+"""Models with fewer parameters rarely copy many lines exactly: they are asked for a whole symbol instead."""
 ATTEMPTS_MAX = 6
 ASKED_MAX = 5
 """How often consent is asked for one request: "Show exactly" asks again."""
@@ -62,6 +67,9 @@ RETENTION = "providers that neither keep nor train on it"
 
 Consent = Callable[[Proposal], Awaitable[Answer | None]]
 """Asks the user. None: no answer came, which is no consent."""
+
+
+_SIZE = re.compile(r"(?<![a-z0-9.])(\d{1,3}(?:\.\d)?)b(?![a-z])")
 
 
 async def nobody(_proposal: Proposal) -> Answer | None:
@@ -146,6 +154,33 @@ class Door:
         finally:
             if asking.bound is not None:
                 self._cloud.used(asking.bound)
+
+    def room(self, choice: Choice) -> int:
+        """The context, in tokens, of the model that would be asked first: what a prompt and its answer may have."""
+        server = self._first(choice)
+        if server is not None:
+            return server.probe.context_tokens or CONTEXT_UNKNOWN_TOKENS
+        models = self._cloud.models
+        names = [choice.model, *self._cloud.settings.models, *route.best_free(models, self._cloud.now)]
+        known = (entry.context_tokens for name in names if (entry := models.get(name)))
+        return next(known, CONTEXT_CLOUD_TOKENS if self._cloud.settings.enabled else CONTEXT_UNKNOWN_TOKENS)
+
+    def ability(self, choice: Choice) -> Literal["unknown", "small", "able"]:
+        """How exactly that model can be trusted to copy code, by the size that its name tells."""
+        server = self._first(choice)
+        if server is None:
+            return "able"
+        sizes = [float(size) for size in _SIZE.findall(server.probe.model.lower())]
+        if not sizes:
+            return "unknown"
+        return "able" if max(sizes) >= ABLE_BILLIONS else "small"
+
+    def _first(self, choice: Choice) -> Server | None:
+        """The user's own model that comes first, None where the cloud does."""
+        if choice.place == "cloud" and not self._cloud.problem:
+            return None
+        servers = self._gateway.targets("chat")
+        return next((one for one in servers if one.probe.model == choice.model), servers[0] if servers else None)
 
     # Who is asked
 

@@ -16,6 +16,9 @@ from urllib.parse import unquote, urlsplit
 from hearth import __version__, why
 from hearth.anchors import Anchors
 from hearth.backends.discover import Finder
+from hearth.chat.chats import Chats
+from hearth.chat.transcripts import Transcripts
+from hearth.chat.workspace import WorkspaceDesk
 from hearth.cloud import Cloud
 from hearth.complete import Completer, Outcome, Source, Suggestion
 from hearth.copies import Copies
@@ -86,6 +89,8 @@ class Engine:
         self.ledger = Ledger(data_dir / "ledger")
         self.cloud = Cloud(settings.cloud, data_dir / "cloud", courier=Courier(), ledger=self.ledger)
         self._door = Door(self.gateway, self.cloud, self.rulings, self._masks)
+        self.consent: Consent = nobody
+        """Asks the user before something leaves, for whoever brings no consent of their own."""
         self._shelf = Shelf(data_dir / "prompts", self._tell)
         self._memory = Memory(self._shelf, self._kept)
         self.copies = Copies(
@@ -113,6 +118,7 @@ class Engine:
             lambda: self._workspace,
         )
         self._index_state: str | None = None
+        self.chats = self._new_chats()
         self._loads: set[asyncio.Task[None]] = set()
 
     async def complete(
@@ -138,9 +144,9 @@ class Engine:
             snapshot, position, invoked=invoked, selected=selected, around=around, cursors=cursors
         )
 
-    def ask(self, request: Request, consent: Consent = nobody) -> AsyncGenerator[Event]:
-        """One answer of a chat model, of the user's own or, with `consent`, in the cloud: see hearth.door."""
-        return self._door.ask(request, consent)
+    def ask(self, request: Request, consent: Consent | None = None) -> AsyncGenerator[Event]:
+        """One answer of a chat model, of the user's own or, with consent, in the cloud: see hearth.door."""
+        return self._door.ask(request, consent or self.consent)
 
     @property
     def trusted(self) -> bool:
@@ -207,7 +213,9 @@ class Engine:
 
     def set_folders(self, folders: Sequence[Path]) -> None:
         """The workspace's folders changed."""
-        self._folders = [folder.absolute() for folder in folders]
+        before, self._folders = self._folders, [folder.absolute() for folder in folders]
+        if self._folders != before:
+            self.chats = self._new_chats()  # conversations are kept by workspace
         self.rulings.set_folders(self._folders)
         self.copies.set_folders(self._folders, self._open_files)
         if self.index:
@@ -337,6 +345,18 @@ class Engine:
             await asyncio.sleep(WARM_LOOK_S)
         await self._idle.warm()
         self._idle.resume()
+
+    def _new_chats(self) -> Chats:
+        desk = WorkspaceDesk(
+            folders=lambda: self._folders,
+            opened=self._open.get,
+            path_of=path_of,
+            search=self.search,
+            diagnostics=self._recent.diagnostics,
+            trusted=lambda: self.trusted,
+        )
+        transcripts = Transcripts(self._data_dir, desk.folders)
+        return Chats(self.ask, desk, self._door.room, transcripts, ability=self._door.ability)
 
     @property
     def resident(self) -> bool:

@@ -6,7 +6,7 @@ find within their deadline.
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -274,6 +274,10 @@ class Recent:
         ):
             self._leave(last)
         self._last = spot
+
+    def diagnostics(self) -> dict[str, Sequence[Diagnostic]]:
+        """What other tools say now, by document."""
+        return dict(self._diagnostics)
 
     def diagnosed(self, uri: str, diagnostics: Iterable[Diagnostic]) -> None:
         """What the editor's tools say about a document now; replaces what they said before."""

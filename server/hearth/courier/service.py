@@ -143,6 +143,8 @@ class Service:
                 "fault": error_to_json(ProtocolFault(f"the request cannot be sent ({kind})", "Please report this."))
             }
         finally:
+            # Whoever hears the last word may ask anew at once: by then this one must not count any more.
+            self._tasks.pop(stream, None)
             self._child.send({"stream": stream, **last})
 
     async def _warm(self, number: object) -> None:
