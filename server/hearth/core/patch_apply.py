@@ -55,7 +55,9 @@ class File:
             found = self._located(hunk)
             if found is not None:
                 place, search, replacement = found
-                if already_there(self._finder, search, replacement, place):
+                # What is found only by shifting it may be another place, once the right one is done.
+                loose = None if place.level == "indentation" else place
+                if already_there(self._finder, search, replacement, loose):
                     self._note_there(hunk)
                     return
                 piece = _shrunk(piece_for(self.text, place, search, replacement))

@@ -98,6 +98,10 @@ def _increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
 def _between(
     before: Sequence[str], after: Sequence[str], start: int, end: int, new_start: int, new_end: int
 ) -> list[Change]:
+    while start < end and new_start < new_end and before[start] == after[new_start]:
+        start, new_start = start + 1, new_start + 1
+    while start < end and new_start < new_end and before[end - 1] == after[new_end - 1]:
+        end, new_end = end - 1, new_end - 1
     if start == end and new_start == new_end:
         return []
     if start == end or new_start == new_end or (end - start) * (new_end - new_start) > EXACT_PRODUCT_MAX:

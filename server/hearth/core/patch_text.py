@@ -66,6 +66,12 @@ class Text:
     def of(cls, text: str) -> "Text":
         text = well_formed(text)
         bom = BOM if text.startswith(BOM) else ""
+        if "\r" not in text:
+            # Nearly every file: nothing has to be looked for at each line.
+            plain = text[len(bom) :].split("\n")
+            last = plain.pop()
+            endings = ("\n",) * len(plain)
+            return cls(bom, (*plain, last), (*endings, "")) if last else cls(bom, tuple(plain), endings)
         whole = split_lines(text[len(bom) :])
         if whole[-1] == "":
             whole.pop()

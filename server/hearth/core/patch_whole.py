@@ -30,6 +30,7 @@ _MARKS = ("@", "#", "[", "/", "*")
 """Decorators, attributes and comments begin so."""
 OUTSIDE_SHARE = 0.8
 """An answer with so much of what stands around a symbol is the whole file."""
+REINDENTED_MIN = 3
 KNOWN_SHARE = 0.3
 """Code without a fence is told from prose by how many of its lines the file has already."""
 HOISTED = frozenset({"python", "javascript", "javascriptreact", "typescript", "typescriptreact", "java", "rust", "c",
@@ -145,12 +146,23 @@ def file_pieces(target: Target, text: Text, code: Sequence[str]) -> list[Piece]:
     """The pieces that make the file what `code` is. Raises Refused ("partial")."""
     new = _edges(code, text.lines)
     _check_whole(target, text, new)
-    shift = unit_shift(new, text, ())
+    return pieces_of(text.lines, _in_unit(new, text), 0)
+
+
+def _in_unit(new: list[str], text: Text) -> list[str]:
+    """The lines in the file's unit of indentation; as they are if another unit is all that they change."""
+    shift, theirs = unit_shift(new, text, ()), unit_of(new)
     if shift:
-        new = [shifted(line, shift) for line in new]
-    elif (theirs := unit_of(new)) and text.unit and theirs != text.unit and not theirs.tab and not text.unit.tab:
-        new = _better(new, [shifted(line, Shift(theirs, text.unit, 0)) for line in new], text.lines)
-    return pieces_of(text.lines, new, 0)
+        moved = [shifted(line, shift) for line in new]
+    elif theirs and text.unit and theirs != text.unit and not theirs.tab and not text.unit.tab:
+        moved = [shifted(line, Shift(theirs, text.unit, 0)) for line in new]
+        # Two numbers of spaces are told apart by lines that are the same but for that.
+        known, deep = set(text.lines), [line for line in moved if line[:1] == " "]
+        if len(deep) < REINDENTED_MIN or 2 * sum(line in known for line in deep) < len(deep):
+            return new
+    else:
+        return new
+    return new if moved == list(text.lines) else moved
 
 
 def pieces_of(old: Sequence[str], new: Sequence[str], offset: int) -> list[Piece]:
