@@ -18,7 +18,7 @@ ENDS_WITHIN_S = 90
 
 
 class Capture:
-    """Listens on loopback, says nothing, and keeps every byte. `async with Capture() as far`."""
+    """Listens on loopback, keeps what comes, and answers nothing. `async with Capture() as far`."""
 
     def __init__(self) -> None:
         self.connections = 0
@@ -41,8 +41,7 @@ class Capture:
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         with suppress(ConnectionError):
-            while data := await reader.read(65_536):
-                self.received += data
+            self.received += await reader.read(65_536)
         writer.close()
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import diskcache
 import pytest
 
+from hearth.store import document_key
+from hearth.store_disk import _key
 from lsp.lsp_client import Client, environment
 from threats.scene import Machine, scripted
 
@@ -41,11 +43,16 @@ def plant_modules(work: Path, mark: Path) -> None:
 
 
 def plant_stores(folder: Path, mark: Path) -> None:
-    """A diskcache with pickled rows, a pickled index, and one of Qdrant's local mode, as they could lie anywhere."""
+    """A diskcache with pickled rows, a pickled index, and one of Qdrant's local mode, as they could lie anywhere. The
+    rows have the names under which ours are looked for."""
+    document = (folder.parents[0] / "a.py").as_uri()
+    names = ("trust", document_key(document), document_key((folder.parents[0] / "work/a.py").as_uri()))
     for name in ("", "prompts", "cache", "index"):
         with diskcache.Cache(str(folder / name)) as cache:
-            for number in range(20):
-                cache[f"row{number}"] = Bomb(mark)
+            for number in range(8):
+                for row in names:
+                    cache.set(_key(row, number), Bomb(mark))
+                cache.set(f"row{number}", Bomb(mark))
     for name in ("index.pkl", "index/store.pickle", ".cache/hearth.pickle", "manifest.pkl"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(pickle.dumps(Bomb(mark)))

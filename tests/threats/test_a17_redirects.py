@@ -16,10 +16,10 @@ from threats.scene import Capture, Machine, posted
 async def test_the_prompt_is_not_posted_again(tmp_path: Path, status: int) -> None:
     async with Capture() as far, Emulator() as router:
         for target in (f"{far.url}/chat/completions", f"//127.0.0.1:{far.port}/", f"http://user@127.0.0.1:{far.port}/"):
-            router.script.append(Answer(status=status, headers={"Location": target}, body=b""))
+            router.script.append(Answer(status=f"{status} Elsewhere", headers=(f"Location: {target}",)))
         machine = Machine(tmp_path, router.base_url)
         machine.write({"a.py": "canary = 1\n"})
         told = await machine.ask("what is this?", "a.py")
         assert posted(router)
-        assert told["problem"] or told["text"]
+        assert "redirects elsewhere" in told["problem"] or told["text"], "told, or another model answered"
         assert (far.connections, far.received) == (0, b"")

@@ -31,9 +31,7 @@ EXCLUDED = (
 
 
 def build(machine: Machine) -> None:
-    machine.write(
-        dict.fromkeys(EXCLUDED, BODY) | RULES | {"a.py": VISIBLE, "b.py": VISIBLE.replace("total", "sum")}
-    )
+    machine.write(dict.fromkeys(EXCLUDED, BODY) | RULES | {"a.py": VISIBLE, "b.py": VISIBLE.replace("total", "sum")})
     unreadable(machine.work / "unclear/.gitignore", "binary")
     outside = machine.root / "outside.py"
     outside.write_text(BODY)
@@ -54,8 +52,8 @@ async def edit(machine: Machine, log: Path, opened: tuple[str, ...] = ()) -> lis
         await client.initialize(workspaceFolders=[{"uri": folder, "name": "work"}])
         for name in opened:
             await client.open(f"{folder}/{name}", BODY)
-            await client.change(f"{folder}/{name}", 2, {"range": whole(0), "text": f"# {CANARY}_typed\n"})
-            await client.complete(f"{folder}/{name}", 1, 4)
+            await client.change(f"{folder}/{name}", 2, {"range": whole(0), "text": f"# {CANARY}_typed\nx = \n"})
+            await client.complete(f"{folder}/{name}", 1, 4)  # an answer that would be remembered
             await client.notify("textDocument/didClose", {"textDocument": {"uri": f"{folder}/{name}"}})
         await client.open(f"{folder}/a.py", VISIBLE)
         async with asyncio.timeout(60):

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from lsp.lsp_client import Client, environment
+from threats.scene import Capture
 from threats.wires import Watch, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,6 +139,22 @@ async def test_a_day_with_default_settings_reaches_for_no_other_host(tmp_path: P
     assert codes[("doctor", "--json")] == codes[("index", ".")] == codes[("ledger", "verify")] == 0
     if watch.exact:
         assert any(call == "connect" for call, _ in watch.calls()), "servers on this machine were looked for"
+
+
+async def test_what_is_sent_to_a_server_here_takes_no_proxy(tmp_path: Path) -> None:
+    """With a server that answers on this machine, and proxies in the environment."""
+    folder, home, watch = tmp_path / "work", tmp_path / "home", Watch(tmp_path / "traces")
+    workspace(folder)
+    async with Capture() as here:
+        for kind in ("openai", "llamacpp", "ollama"):
+            (home / "config").mkdir(parents=True, exist_ok=True)
+            url = f"http://127.0.0.1:{here.port}"
+            (home / "config/settings.toml").write_text(f'[[backends]]\nkind = "{kind}"\nurl = "{url}"\n')
+            asked = (sys.executable, "-m", "hearth", "doctor", "--json")
+            await asyncio.to_thread(run, watch, asked, env=surroundings(home), cwd=folder)
+        assert here.received.count(b"HTTP/1.1\r\n") >= 3, "each was asked what it is"
+    watch.end()
+    assert watch.far() == []
 
 
 async def test_a_connect_is_seen(tmp_path: Path) -> None:
