@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from hearth import __version__, cli_models, ledger_report
+from hearth import __version__, cli_ask, cli_models, ledger_report
 from hearth.core.grammars import language_of
 from hearth.core.text import Position, Snapshot
 from hearth.engine import Notice, Outcome, open_engine
@@ -75,11 +75,20 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_ledger)
 
     cli_models.add(commands, _models)
+    cli_ask.add(commands, _ask)
 
     command = commands.add_parser("doctor", help="what was found, what is wrong, and what to do about it")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_doctor)
     return parser
+
+
+def _ask(options: argparse.Namespace) -> int:
+    return cli_ask.ask(options, _settings(), _write, _note)
+
+
+def _write(text: str) -> None:
+    print(text, end="", flush=True)
 
 
 def _serve(options: argparse.Namespace) -> int:

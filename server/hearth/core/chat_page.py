@@ -102,8 +102,8 @@ def _header(talk: Conversation) -> str:
     latest = next((one for one in reversed(answers) if one.model), None)
     if latest:
         lines.append(f"**{safe(latest.model)}**, {_place(latest)}: {safe(latest.reason)}.")
-    if figures := _figures(answers):
-        lines.append(f"{figures}.")
+    if counted := figures(answers):
+        lines.append(f"{counted}.")
     used = sources(origin for turn in talk.turns[:1] for origin in turn.used)
     if used:
         lines.append(_context("Context", used))
@@ -129,7 +129,7 @@ def _place(answer: Answer) -> str:
     return PLACES[answer.place] if answer.place else "nowhere yet"
 
 
-def _figures(answers: Sequence[Answer]) -> str:
+def figures(answers: Sequence[Answer]) -> str:
     """`1,204 tokens read (1,100 of them cached), 56 written; $0.0002`"""
     parts: list[str] = []
     read, cached, written = (
