@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,9 @@ class Client:
         self.notifications: list[dict[str, Any]] = []
         self.calls: list[dict[str, Any]] = []
         self.arrived = asyncio.Condition()
+        self.handlers: dict[str, Callable[[Any], Awaitable[Any]]] = {}
+        """What the server may ask beyond `SERVER_CALLS`; one that raises ServerError is answered with its error."""
+        self._serving: list[asyncio.Task[None]] = []
         self._next = 0
         self._reading = asyncio.create_task(self._read())
 
@@ -164,7 +167,8 @@ class Client:
             with suppress(ProcessLookupError):
                 self.process.kill()
             await self.process.wait()
-        self._reading.cancel()
+        for task in (self._reading, *self._serving):
+            task.cancel()
         with suppress(asyncio.CancelledError):
             await self._reading
         if self.process.stdin:
@@ -185,6 +189,14 @@ class Client:
         async with self.arrived:
             self.arrived.notify_all()
 
+    async def _serve(self, message: dict[str, Any]) -> None:
+        reply: dict[str, Any] = {"jsonrpc": "2.0", "id": message["id"]}
+        try:
+            reply["result"] = await self.handlers[message["method"]](message["params"])
+        except ServerError as error:
+            reply["error"] = {"code": error.code, "message": error.message}
+        await self.raw(frame(reply))
+
     def _cut(self, buffer: bytearray) -> bytes | None:
         header = HEADER.match(buffer)
         if header is None:
@@ -204,7 +216,9 @@ class Client:
         if "method" in message and "id" in message:
             self.calls.append(message)
             method = message["method"]
-            if method in SERVER_CALLS:
+            if method in self.handlers:
+                self._serving.append(asyncio.create_task(self._serve(message)))
+            elif method in SERVER_CALLS:
                 await self.raw(frame({"jsonrpc": "2.0", "id": message["id"], "result": SERVER_CALLS[method]}))
             else:
                 self.unexpected.append(message)

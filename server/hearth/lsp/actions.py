@@ -19,7 +19,7 @@ from hearth.lsp.messages import say
 from hearth.lsp.reports import EGRESS, EGRESS_OF, EGRESS_ONE
 from hearth.lsp.talk import Talk, conversation_of
 
-FIX, REWRITE, OTHER = types.CodeActionKind.QuickFix, types.CodeActionKind.RefactorRewrite, "hearth"
+FIX, REWRITE, OTHER = types.CodeActionKind.QuickFix.value, types.CodeActionKind.RefactorRewrite.value, "hearth"
 KINDS = (FIX, REWRITE, OTHER)
 PROBLEMS_MAX = 5
 PROBLEM_CHARS_MAX = 60
@@ -63,7 +63,7 @@ def actions(
         found += _others(snapshot, where, language, look=not unasked or len(snapshot.text) <= OFFERS_CHARS_MAX)
     kinds = [one for one in cast(list[Any], only) if isinstance(one, str)] if isinstance(only, list) else []
     if kinds:
-        found = [one for one in found if any(_within(str(one.kind or ""), kind) for kind in kinds)]
+        found = [one for one in found if any(_within(one.kind or "", kind) for kind in kinds)]
     for action in found:
         if lazy:
             action.command = None

@@ -12,10 +12,12 @@ from pygls.lsp.server import LanguageServer
 from hearth import __version__
 from hearth.engine import Engine, open_engine
 from hearth.errors import HearthError
+from hearth.journal import Journal
 from hearth.lsp import convert, indexing, reports
 from hearth.lsp.asking import Client
+from hearth.lsp.chatting import chats_of, desk_of, models_of
 from hearth.lsp.consent import Consent
-from hearth.lsp.editing import Abilities
+from hearth.lsp.editing import Abilities, Editing
 from hearth.lsp.messages import say
 from hearth.lsp.pages import Pages
 from hearth.lsp.protocol import HearthProtocol, LazyConverter
@@ -167,9 +169,30 @@ class HearthServer(LanguageServer):
             raise HearthError(say("no_engine", self.session.language))
         return self.talking
 
-    def _talk(self, engine: Engine) -> Talk | None:
+    def _talk(self, engine: Engine) -> Talk:
         """The chat commands of an engine."""
-        return None
+        session, desk = self.session, desk_of(engine, self.session)
+        editing = Editing(
+            self.client_side,
+            desk,
+            Journal(data_dir() / "journal"),
+            session.version,
+            self.offers.edits,
+            self.lenses_changed,
+            warn=lambda text: self.show("warning", text),
+            folders=lambda: session.folders,
+        )
+        return Talk(
+            self.client_side,
+            self.pages,
+            chats_of(engine, desk, self.consent, data_dir()),
+            editing,
+            self.show_page,
+            self.show,
+            self.lenses_changed,
+            models=lambda: models_of(engine),
+            diagnostics=lambda uri: session.diagnostics.get(uri, (0, ())),
+        )
 
     def start_engine(self, settings: Settings) -> None:
         """Open the engine in a task of its own, so that its failure is not ours."""

@@ -168,6 +168,10 @@ class Session:
             return None
         return held.document.snapshot()
 
+    def current(self, uri: str) -> Snapshot | None:
+        """The newest text of an open document; None of one that is not open, or whose text we do not have."""
+        return self._text_now(uri)
+
     # Notebooks
 
     def open_notebook(self, opened: Opened) -> None:
