@@ -80,12 +80,18 @@ class IndexSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatSettings:
+    web_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     backends: tuple[BackendSettings, ...] = ()
     completion: CompletionSettings = field(default_factory=CompletionSettings)
     cloud: CloudSettings = field(default_factory=CloudSettings)
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
     index: IndexSettings = field(default_factory=IndexSettings)
+    chat: ChatSettings = field(default_factory=ChatSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("index", "qdrant_url", {"type": "string"}, "A Qdrant server to share one index; empty: embedded."),
     Option("index", "qdrant_api_key_env", {"type": "string"}, "Name of the environment variable that holds the Qdrant server's key, never the key itself."),
     Option("index", "embedding_model", {"type": "string"}, "Embedding model of one of your model servers, for chat search; empty: lexical search only."),
+    Option("chat", "web_url", {"type": "string"}, "Address of a SearXNG or Perplexica of your own, for @web, for example http://127.0.0.1:8888; empty: no web search."),
 )  # fmt: skip
 
 SECTIONS: dict[str, Callable[[], Any]] = {
@@ -137,6 +144,7 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "cloud": CloudSettings,
     "privacy": PrivacySettings,
     "index": IndexSettings,
+    "chat": ChatSettings,
 }
 
 

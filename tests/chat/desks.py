@@ -4,11 +4,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from hearth.chat.desk import Hit, WebPage
+from hearth.chat.desk import Hit
 from hearth.core.context import Diagnostic
 from hearth.core.exchange import Done, Event, Placed, Request, Text
 from hearth.core.grammars import language_of
 from hearth.core.text import Snapshot
+from hearth.core.websearch import WebPage
 from hearth.errors import HearthError
 
 FOLDER = "/ws"

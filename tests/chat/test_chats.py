@@ -9,7 +9,8 @@ import pytest
 
 from chat.desks import DictDesk, Script
 from hearth.chat.chats import Chats, Proposed, Update
-from hearth.chat.desk import Hit, WebPage
+from hearth.chat.desk import Hit
+from hearth.core.websearch import WebPage
 from hearth.chat.transcripts import Transcripts
 from hearth.core.chat import Command
 from hearth.core.context import Diagnostic

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from hearth.core.context import Diagnostic
 from hearth.core.text import Snapshot
+from hearth.core.websearch import WebPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +23,6 @@ class Hit:
     end: int
     text: str
     symbol: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class WebPage:
-    """One result of a web search: what the search engine says of it, not the page itself."""
-
-    title: str
-    url: str
-    text: str
 
 
 class Desk(Protocol):

@@ -12,13 +12,14 @@ from itertools import islice
 from pathlib import Path
 
 from hearth.chat import git
-from hearth.chat.desk import Hit, WebPage
+from hearth.chat.desk import Hit
 from hearth.core.context import Diagnostic
 from hearth.core.deny import is_secret
 from hearth.core.grammars import language_of
 from hearth.core.rules import FILE_BYTES_MAX as RULES_BYTES_MAX
 from hearth.core.rules import FILES_MAX, FOLDER, FOLDER_ENDINGS, wanted
 from hearth.core.text import Snapshot
+from hearth.core.websearch import WebPage
 from hearth.errors import HearthError
 from hearth.index.walk import Folder, read_bytes
 
