@@ -1,21 +1,16 @@
-"""Puts the chat commands together: the engine's parts, and this client as the one who is asked and shown."""
+"""What the chat commands need of the engine, for this client."""
 
-from collections.abc import AsyncGenerator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-from hearth.chat.chats import Chats
-from hearth.chat.transcripts import Transcripts
 from hearth.chat.workspace import WorkspaceDesk
-from hearth.core.exchange import Event, Request
-from hearth.core.route import Choice, best_free
-from hearth.door import CONTEXT_UNKNOWN_TOKENS, Consent
+from hearth.core.route import best_free
 from hearth.engine import Engine, path_of
 from hearth.lsp.session import Session
 from hearth.lsp.talk import Model
 
 
 def desk_of(engine: Engine, session: Session) -> WorkspaceDesk:
-    """The workspace as this client has it open."""
+    """The workspace as this client has it open at this moment: what edits are compared with."""
     return WorkspaceDesk(
         folders=lambda: session.folders,
         opened=session.current,
@@ -24,28 +19,6 @@ def desk_of(engine: Engine, session: Session) -> WorkspaceDesk:
         diagnostics=lambda: {uri: said for uri, (_, said) in session.diagnostics.items()},
         trusted=lambda: session.workspace_trusted,
     )
-
-
-def chats_of(engine: Engine, desk: WorkspaceDesk, consent: Consent, data: Path) -> Chats:
-    """The conversations of a workspace."""
-
-    def ask(request: Request) -> AsyncGenerator[Event]:
-        return engine.ask(request, consent)
-
-    def room(choice: Choice) -> int:
-        return room_of(engine, choice)
-
-    return Chats(ask, desk, room, Transcripts(data, desk.folders))
-
-
-def room_of(engine: Engine, choice: Choice) -> int:
-    """The context, in tokens, of the model that would be asked first."""
-    servers = engine.gateway.targets("chat")
-    named = [server for server in servers if server.probe.model == choice.model] or servers
-    entry = engine.cloud.models.get(choice.model) if choice.place == "cloud" else None
-    if entry is not None and entry.context_tokens:
-        return entry.context_tokens
-    return (named[0].probe.context_tokens if named else None) or CONTEXT_UNKNOWN_TOKENS
 
 
 def models_of(engine: Engine) -> Sequence[Model]:

@@ -15,7 +15,7 @@ from hearth.errors import HearthError
 from hearth.journal import Journal
 from hearth.lsp import convert, indexing, reports
 from hearth.lsp.asking import Client
-from hearth.lsp.chatting import chats_of, desk_of, models_of
+from hearth.lsp.chatting import desk_of, models_of
 from hearth.lsp.consent import Consent
 from hearth.lsp.editing import Abilities, Editing
 from hearth.lsp.messages import say
@@ -172,6 +172,7 @@ class HearthServer(LanguageServer):
     def _talk(self, engine: Engine) -> Talk:
         """The chat commands of an engine."""
         session, desk = self.session, desk_of(engine, self.session)
+        engine.consent = self.consent
         editing = Editing(
             self.client_side,
             desk,
@@ -185,7 +186,7 @@ class HearthServer(LanguageServer):
         return Talk(
             self.client_side,
             self.pages,
-            chats_of(engine, desk, self.consent, data_dir()),
+            lambda: engine.chats,
             editing,
             self.show_page,
             self.show,

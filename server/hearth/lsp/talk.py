@@ -65,7 +65,7 @@ class Talk:
 
     client: Client
     pages: Pages
-    chats: Chats
+    engine_chats: Callable[[], Chats]
     editing: Editing
     show: Callable[[str], None]
     tell: Callable[[Literal["info", "warning"], str], None]
@@ -79,6 +79,11 @@ class Talk:
     """The change in the journal that came of a conversation."""
     latest: str = ""
     _stops: "set[asyncio.Task[int]]" = field(default_factory=set["asyncio.Task[int]"])
+
+    @property
+    def chats(self) -> Chats:
+        """The conversations of the workspace; others when its folders change."""
+        return self.engine_chats()
 
     # Commands
 
