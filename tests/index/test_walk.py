@@ -86,6 +86,35 @@ def test_one_ignore_file_may_be_a_link_to_another_in_the_folder(tmp_path: Path) 
     assert folder.excluded_by("a.py") == ""
 
 
+def test_a_folder_of_a_repository_keeps_the_repositorys_rules(tmp_path: Path) -> None:
+    files = {
+        ".gitignore": "*.log.py\npackages/a/private/\n",
+        "packages/.aiignore": "secret_*\n",
+        "packages/a/b.py": "x",
+    }
+    plant(tmp_path, {".git/HEAD": "x", **files, "packages/a/.gitignore": "!kept.log.py"})
+    hidden = ("a.log.py", "private/b.py", "deep/secret_1.py")
+    folder = plant(tmp_path / "packages/a", dict.fromkeys((*hidden, "kept.log.py"), "x"))
+    assert found(folder) == {"b.py", "kept.log.py", ".gitignore"}
+    assert folder.excluded_by("a.log.py") == "../../.gitignore, line 1 (*.log.py)"
+    assert folder.excluded_by("deep/secret_1.py") == "../.aiignore, line 1 (secret_*)"
+    # Rules above that are not understood count too, and so do changes.
+    (tmp_path / ".gitignore").write_bytes(b"a\x00")
+    folder.look_again()
+    assert folder.excluded_by("b.py") == "../../.gitignore, which is not text"
+    (tmp_path / ".gitignore").unlink()
+    folder.look_again()
+    assert folder.excluded_by("a.log.py") == ""
+
+
+def test_a_folder_that_was_opened_though_it_is_excluded_is_read(tmp_path: Path) -> None:
+    """A home folder under version control, with a rule that leaves everything out."""
+    plant(tmp_path, {".git/HEAD": "x", ".gitignore": "*\n", ".aiignore": "*.key.py"})
+    assert found(plant(tmp_path / "code/shop", {"a.py": "x", "b.key.py": "x"})) == {"a.py"}
+    plant(tmp_path / "elsewhere", {"code/.git/HEAD": "x"})
+    assert found(plant(tmp_path / "elsewhere/code", {"c.key.py": "x"})) == {"c.key.py"}, "a repository of its own"
+
+
 def test_rules_written_by_shells_that_write_utf_16(tmp_path: Path) -> None:
     folder = plant(tmp_path, {"secret.py": "x", "a.py": "x"})
     (tmp_path / ".gitignore").write_bytes("secret.py\r\n".encode("utf-16"))

@@ -185,7 +185,7 @@ class Folder:
         nearest one first; one that says so is enough, and so is one that nobody understands."""
         decided: set[int] = set()
         for folder, rules in self._chain(relative.rstrip("/").rpartition("/")[0]):
-            inside = relative[len(folder) + 1 :] if folder else relative
+            inside = self._inside(folder, relative)
             for rule in rules:
                 if rule.spec is None:
                     return f"{_named(folder, rule)}, which {rule.problem}"
@@ -202,10 +202,29 @@ class Folder:
         """The folders from this one up that have rules, with them."""
         chain = self._chains.get(folder)
         if chain is None:
-            above = self._chain(folder.rpartition("/")[0]) if folder else ()
+            above = self._chain(folder.rpartition("/")[0]) if folder else tuple(self._above())
             rules = self._rules_in(folder)
             chain = self._chains[folder] = ((folder, rules), *above) if rules else above
         return chain
+
+    def _above(self) -> Iterator[tuple[str, Rules]]:
+        """The folders above this one that belong to the same repository, with their rules. Rules that exclude this
+        folder as a whole do not count: the user opened it."""
+        root = Path(os.path.abspath(self.root))
+        levels = next((n for n, at in enumerate((root, *root.parents)) if os.path.lexists(at / ".git")), 0)
+        for level in range(1, levels + 1 if levels <= DEPTH_MAX else 0):
+            folder = "/".join([".."] * level)
+            whole = _folded(self._inside(folder, ""))
+            rules = [r for r in self._rules_in(folder) if r.spec is None or not r.spec.check_file(whole).include]
+            if rules:
+                yield folder, tuple(rules)
+
+    def _inside(self, folder: str, relative: str) -> str:
+        """A path of this folder, as one of a folder within it or above it."""
+        if not folder.startswith(".."):
+            return relative[len(folder) + 1 :] if folder else relative
+        names = Path(os.path.abspath(self.root)).parts[-(folder.count("/") + 1) :]
+        return "/".join((*names, relative))
 
     def _rules_in(self, folder: str) -> Rules:
         rules = self._rules.get(folder)
@@ -229,7 +248,7 @@ class Folder:
     def _read_rules(self, folder: str) -> Iterator[Ignoring]:
         for kind, name in enumerate(IGNORE_FILES):
             path = self.root / folder / name
-            rule = _read_rules(path, kind, self.root)
+            rule = _read_rules(path, kind, self.root / folder if folder.startswith("..") else self.root)
             if rule is None:
                 self.problems.pop(str(path), None)
                 continue
