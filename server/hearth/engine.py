@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from hearth import __version__, why
 from hearth.anchors import Anchors
 from hearth.backends.discover import Finder
+from hearth.backends.websearch import WebSearch
 from hearth.chat.chats import Chats
 from hearth.chat.transcripts import Transcripts
 from hearth.chat.workspace import WorkspaceDesk
@@ -28,9 +29,11 @@ from hearth.core.copying import CopyPrediction
 from hearth.core.exchange import Event, Request
 from hearth.core.gate import Extent
 from hearth.core.notebook import Around
+from hearth.core.origin import USER
 from hearth.core.quota import left_today
 from hearth.core.text import Position, Range, Snapshot
 from hearth.core.trust import Trust
+from hearth.core.websearch import WebPage
 from hearth.courier.client import Courier
 from hearth.door import Consent, Door, nobody
 from hearth.embed import EmbedLoop
@@ -98,7 +101,8 @@ class Engine:
         )
         self.index = self._index_client() if settings.index.enabled else None
         self._recent = Recent(self._names)
-        sending = Sending(self.rulings, self._masks.of)
+        self._sending = sending = Sending(self.rulings, self._masks.of)
+        self._web = WebSearch(settings.chat.web_url, self.gateway.check) if settings.chat.web_url else None
         self._completer = Completer(
             self.gateway, self._memory, self._copied, settings.completion, self._names, sending, self._recent.visited
         )
@@ -354,9 +358,20 @@ class Engine:
             search=self.search,
             diagnostics=self._recent.diagnostics,
             trusted=lambda: self.trusted,
+            web=self._search_web if self._web else None,
         )
         transcripts = Transcripts(self._data_dir, desk.folders)
         return Chats(self.ask, desk, self._door.room, transcripts, ability=self._door.ability)
+
+    async def _search_web(self, query: str) -> Sequence[WebPage]:
+        """By the search engine that the user set; on another machine it is told no secrets."""
+        assert self._web is not None
+        (words,) = await self._sending.texts([(query, USER)], destination_of(self.settings.chat.web_url))
+        if words is None:
+            raise EgressDenied(
+                "This workspace is not trusted, so nothing of it leaves this machine.", "Trust it first."
+            )
+        return await self._web(words)
 
     @property
     def resident(self) -> bool:
@@ -390,6 +405,8 @@ class Engine:
         await self.cloud.aclose()
         await self.ledger.aclose()
         await self.gateway.aclose()
+        if self._web:
+            await self._web.aclose()
         await self._embed.aclose()
         await self.copies.aclose()
         if self.index:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.fake import Fake, js
 from egress.rig import FREE, KEY, NOON
 from openrouter.emulator import Emulator, Reply
 
@@ -149,6 +150,24 @@ async def test_the_cloud_that_is_off_is_a_refusal(home: Path):
     done = await ask(home, "why?", "--cloud", "--yes")
     assert done.returncode == 3
     assert "switched off" in done.stderr
+
+
+async def test_the_web_is_asked_through_the_users_own_search_engine(home: Path):
+    results = {"results": [{"title": "Rings", "url": "https://r.example", "content": "Rings are round."}]}
+    async with Fake({"/search?q=why%20rings%3F&format=json": js(results)}) as engine:
+        with (home / "settings.toml").open("a") as stream:
+            stream.write(f'[chat]\nweb_url = "{engine.url}"\n')
+        done = await ask(home, "why rings? @web", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["context"] == ["the output of web"]
+        assert len(engine.seen.requests) == 1
+
+
+async def test_without_a_search_engine_it_says_so(home: Path):
+    done = await ask(home, "why rings? @web")
+    assert done.returncode == 0
+    assert "no search engine of yours is set" in done.stderr
+    assert "chat.web_url" in done.stderr
 
 
 # With a terminal
