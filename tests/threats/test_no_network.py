@@ -10,8 +10,9 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
-from lsp.lsp_client import Client, environment
+from lsp.lsp_client import SERVER_CALLS, Client, environment, frame
 from threats.scene import Capture
 from threats.wires import Watch, run
 
@@ -20,7 +21,26 @@ FAR = "192.0.2.1"
 """An address for documentation: nobody is there."""
 QUIET_S = 3.5
 """Longer than what the server waits for before it works at rest."""
-ASKED_S = 45
+ASKED_S = 10
+DAY_S = 100
+# What a user answers who agrees to everything.
+ANSWERS: dict[str, Any] = {
+    "window/showMessageRequest": {"title": "Send"},
+    "hearth/input": {"value": "what is this?"},
+    "workspace/applyEdit": {"applied": False},
+    "workspace/configuration": [{"enabled": True}],
+}
+
+
+class Willing(Client):
+    """Answers whatever the server asks."""
+
+    async def _take(self, message: dict[str, Any]) -> None:
+        if "id" in message and "method" in message and message["method"] not in SERVER_CALLS:
+            answer = ANSWERS.get(message["method"])
+            await self.raw(frame({"jsonrpc": "2.0", "id": message["id"], "result": answer}))
+        else:
+            await super()._take(message)
 
 
 def surroundings(home: Path) -> dict[str, str]:
@@ -79,8 +99,9 @@ async def a_day(client: Client, folder: Path) -> None:
     await client.request("hearth/search", {"query": "where are secrets masked", "limit": 5})
     argument = {"uri": uri, "selection": {"start": at(0), "end": at(2)}, "prompt": "what is this?"}
     for name in done["capabilities"]["executeCommandProvider"]["commands"]:
-        if name not in ("hearth.stop",):
+        if name != "hearth.stop":
             await asyncio.wait((asyncio.ensure_future(command(client, name, argument)),), timeout=ASKED_S)
+    await client.request("workspace/executeCommand", {"command": "hearth.stop", "arguments": []})
     await asyncio.sleep(QUIET_S)
     await client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
     await client.request("hearth/status")
@@ -109,7 +130,7 @@ async def test_a_day_with_default_settings_reaches_for_no_other_host(tmp_path: P
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         env=surroundings(home), cwd=folder,
     )  # fmt: skip
-    client = Client(process)
+    client = Willing(process)
     first = sources(folder)[0]
     commands = (
         ("index", "."), ("search", "secrets", "--json"), ("complete", first.name, "3", "0", "--json"),
@@ -118,8 +139,9 @@ async def test_a_day_with_default_settings_reaches_for_no_other_host(tmp_path: P
         ("task", "rename it", "--cloud", "--yes"), ("bench",), ("--version",),
     )  # fmt: skip
     try:
-        await a_day(client, folder)
-        await client.stop()
+        async with asyncio.timeout(DAY_S):
+            await a_day(client, folder)
+            await client.stop()
         codes: dict[tuple[str, ...], int] = {}
         for arguments in commands:
             ran = await asyncio.to_thread(run, watch, (*hearth, *arguments), env=surroundings(home), cwd=folder)
