@@ -18,7 +18,6 @@ HEADING_LINES_MAX = 3
 """A file's name stands at most so many lines above its code."""
 
 _FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})([^`]*)$")
-_THINKING = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.DOTALL)
 _THINKING_OPEN = re.compile(r"\s*<(think|thinking|reasoning)>")
 _THINKING_END = re.compile(r"^.*?</(?:think|thinking|reasoning)>", re.DOTALL)
 _SPECIAL = re.compile(r"<\|[\w|▁ -]{2,40}\|>|</s>|<eos>|<end_of_turn>|\[/INST\]")
@@ -72,11 +71,12 @@ def prepared(answer: str) -> list[str]:
     if "</think" in text or "</reason" in text or _THINKING_OPEN.match(text):
         head = _THINKING_OPEN.match(text)
         if head:
-            text, times = _THINKING.subn("", text, count=1)
-            if not times:
+            end = text.find(f"</{head[1]}>", head.end())
+            if end < 0:
                 raise Refused(
                     "unfinished", "The model thought until its answer had to end.", "Answer without thinking aloud."
                 )
+            text = text[end + len(head[1]) + 3 :]
         elif not re.search(r"<(think|thinking|reasoning)>", text):
             text = _THINKING_END.sub("", text, count=1)
     while (mark := text.rfind("<", 0, -1) if text.rstrip().endswith(">") else text.rfind("[")) >= 0:

@@ -9,6 +9,8 @@ from hearth.core.patch_paths import Paths, path_in
 from hearth.core.patch_text import is_blank
 
 HEADING_LINES_MAX = 3
+READINGS_MAX = 8
+"""Lines in a block that could be its divider."""
 
 _START = re.compile(r"^\s*(?:<{5,9}|-{5,9})\s*(?:SEARCH|ORIGINAL|FIND)\b[\s:>]*(\S.*)?$", re.IGNORECASE)
 _END = re.compile(r"^\s*(?:>{5,9}|\+{5,9})\s*(?:REPLACE|UPDATED|REPLACEMENT)?\b[<\s]*$", re.IGNORECASE)
@@ -132,6 +134,12 @@ def _readings(inner: Sequence[str], number: int) -> list[tuple[list[str], list[s
             "format",
             "The answer is not in the form that it was asked for: a change has no dividing line.",
             f"Block {number} has no line with `=======` between what is there and what is to be there.",
+        )
+    if len(places) > READINGS_MAX:
+        raise Refused(
+            "format",
+            "The answer can be read in many ways.",
+            f"Block {number} holds {len(places)} lines `=======`. Leave such lines of the file out of the block.",
         )
     readings = [(list(inner[:at]), list(inner[at + 1 :])) for at in places]
     bare = [(_unfenced(old), _unfenced(new)) for old, new in readings]
