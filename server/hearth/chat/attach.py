@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hearth.chat.desk import Desk
-from hearth.core.analysis import analysed
-from hearth.core.chat import WIDE, scope_of
+from hearth.core.chat import WIDE, scope_of, symbols_in
 from hearth.core.chat_prompt import attached, outline
 from hearth.core.conversation import tokens_about
 from hearth.core.deny import is_secret
@@ -146,8 +145,9 @@ class _Gathering:
                     snapshot = await self.desk.snapshot(self.desk.uri(folder, path))
                 except HearthError:
                     continue
-                symbols = analysed(snapshot.language, snapshot.text).symbols
-                text = outline(path, symbols, FOLDER_OUTLINE_CHARS_MAX) or f"({len(snapshot.lines)} lines)\n"
+                text = (
+                    outline(path, symbols_in(snapshot), FOLDER_OUTLINE_CHARS_MAX) or f"({len(snapshot.lines)} lines)\n"
+                )
                 parts.append(attached(path, text, snapshot.language, (file_origin(folder, path),), self.flags))
             return parts
         raise HearthError("there is no such folder in the workspace, or nothing of it may be read.")
@@ -175,7 +175,7 @@ class _Gathering:
     def _defined(self, name: str, snapshot: Snapshot, folder: str, path: str, seen: set[tuple[str, int]]) -> list[Part]:
         """The definitions of a name in a document."""
         parts: list[Part] = []
-        for one in analysed(snapshot.language, snapshot.text).symbols:
+        for one in symbols_in(snapshot):
             full = f"{one.container}.{one.name}" if one.container else one.name
             shown = one.kind in WIDE or one.kind in ("constant", "variable")
             if shown and _names(full, name) and (path, one.start) not in seen:

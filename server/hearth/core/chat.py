@@ -1,6 +1,7 @@
 """A chat command, and the code that it is about: the selection, else the enclosing function or class, else the file."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from hearth.core.analysis import analysed
@@ -15,6 +16,8 @@ EDITS: frozenset[Kind] = frozenset(("refactor", "fix", "test", "document"))
 """Commands that end with a proposed change."""
 SELECTION_CHARS_MAX = 1_000_000
 """A larger selection is refused: no model could take it."""
+DOCUMENTS_KEPT_MAX = 8
+"""Whose symbols are remembered: a lightbulb asks at every move of the cursor, and a command asks several times."""
 SYMBOLS_CHARS_MAX = 1_500_000
 """In a longer document no function is looked for."""
 WIDE = frozenset(("class", "interface", "enum", "type", "function", "method", "module", "macro"))
@@ -55,9 +58,8 @@ class Scope:
 
 def scope_of(snapshot: Snapshot, selection: Range | None) -> Scope:
     """The selected lines; for an empty selection those of the innermost function or class around it, else the file."""
-    text = snapshot.text if sum(map(len, snapshot.lines)) <= SYMBOLS_CHARS_MAX else ""
     count = len(snapshot.lines) - (not snapshot.lines[-1] and len(snapshot.lines) > 1)
-    symbols = [one for one in analysed(snapshot.language, text).symbols if one.kind in WIDE]
+    symbols = [one for one in symbols_in(snapshot) if one.kind in WIDE]
     if selection is not None and selection.start != selection.end:
         first, last = sorted((snapshot.clamp(selection.start), snapshot.clamp(selection.end)))
         end = last.line + (last.character > 0 or last.line == first.line)
@@ -68,6 +70,18 @@ def scope_of(snapshot: Snapshot, selection: Range | None) -> Scope:
         if symbol := _around(symbols, line, line + 1):
             return Scope(symbol.start, symbol.end, _name(symbol), "symbol")
     return Scope(0, count, "", "file")
+
+
+def symbols_in(snapshot: Snapshot) -> tuple[Symbol, ...]:
+    """What a document defines; () in one of more than SYMBOLS_CHARS_MAX."""
+    if sum(map(len, snapshot.lines)) > SYMBOLS_CHARS_MAX:
+        return ()
+    return _symbols(snapshot.language, snapshot.text)
+
+
+@lru_cache(maxsize=DOCUMENTS_KEPT_MAX)
+def _symbols(language: str, text: str) -> tuple[Symbol, ...]:
+    return analysed(language, text).symbols
 
 
 def _around(symbols: list[Symbol], start: int, end: int) -> Symbol | None:
@@ -89,8 +103,7 @@ def moved(scope: Scope, before: Snapshot, after: Snapshot) -> Scope:
     if scope.how == "file":
         return replace(scope, end=count - (not after.lines[-1] and count > 1))
     if scope.how == "symbol" and scope.symbol:
-        symbols = analysed(after.language, after.text).symbols
-        same = [one for one in symbols if one.kind in WIDE and _name(one) == scope.symbol]
+        same = [one for one in symbols_in(after) if one.kind in WIDE and _name(one) == scope.symbol]
         if same:
             nearest = min(same, key=lambda one: abs(one.start - scope.start))
             return replace(scope, start=nearest.start, end=nearest.end)

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from hearth.core.analysis import analysed
-from hearth.core.chat import EDITS, Command, Kind, Scope
+from hearth.core.chat import EDITS, Command, Kind, Scope, symbols_in
 from hearth.core.chat_docs import Style
 from hearth.core.chat_offers import offered
 from hearth.core.chat_tests import FRAMEWORKS, Plan
@@ -68,7 +67,7 @@ def code_parts(folder: str, path: str, snapshot: Snapshot, scope: Scope, room_to
     if everything or tokens_about(whole) <= room_tokens * FILE_SHARE_MAX:
         parts.append(Part(framed(f"The file {name}:", whole, language), (origin_of(folder, path),)))
     else:
-        if text := outline(path, analysed(language, snapshot.text).symbols):
+        if text := outline(path, symbols_in(snapshot)):
             parts.append(
                 Part(framed(f"What else is in {name}, as signatures:", text, language), (origin_of(folder, path),))
             )
