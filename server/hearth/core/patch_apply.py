@@ -28,6 +28,7 @@ class File:
         self._pieces: list[Piece] = []
         self._finder = Finder(self.text)
         self._original = True
+        self._lost_count = 0
 
     def replace(self, pieces: Iterable[Piece]) -> None:
         """Put pieces in that were made for the text as it is."""
@@ -170,7 +171,9 @@ class File:
         """What to say of a hunk that is not in the file."""
         search = hunk.readings[0][0]
         elided = next((n for n in range(len(search)) if is_elision(search, n, self.target.tongue)), -1)
-        start, end = self._finder.nearest(search)
+        self._lost_count += 1
+        # Looking for the nearest lines takes as long as all the rest: only for those that are told of.
+        start, end = self._finder.nearest(search) if self._lost_count <= FAILURES_TOLD_MAX else (0, 0)
         lines = self.text.lines
         wanted = "\n".join(line[:LINE_CHARS_TOLD_MAX] for line in search[:LINES_TOLD_MAX])
         if elided >= 0 and search[elided].strip() not in {line.strip() for line in lines}:

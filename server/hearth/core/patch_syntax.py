@@ -10,6 +10,9 @@ from hearth.core.syntax import errors, too_deep
 if TYPE_CHECKING:
     from tree_sitter import Tree
 
+PARSED_CHARS_MAX = 1_000_000
+LINE_CHARS_PARSED_MAX = 10_000
+"""Longer ones are data, or made to cost time."""
 UNJUDGED = frozenset({"markdown", "plaintext"})
 """Any text parses as Markdown."""
 DEFINITIONS = frozenset({"class", "interface", "enum", "type", "function", "method", "module", "macro"})
@@ -25,6 +28,8 @@ class Outlined(NamedTuple):
 def tree(language: str, text: str) -> "Tree | None":
     """The tree of a whole file; None where there is no grammar, or it would take too long."""
     if language in UNJUDGED or language not in GRAMMARS or (language == "yaml" and too_deep(text)):
+        return None
+    if len(text) > PARSED_CHARS_MAX or any(len(line) > LINE_CHARS_PARSED_MAX for line in text.split("\n")):
         return None
     plain = text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
     return tree_of(language, plain, plain.encode("utf-8", "replace"))

@@ -31,6 +31,8 @@ _MARKS = ("@", "#", "[", "/", "*")
 OUTSIDE_SHARE = 0.8
 """An answer with so much of what stands around a symbol is the whole file."""
 REINDENTED_MIN = 3
+BARE_CHARS_MAX = 50_000
+"""Longer answers without a fence, of which the file has little, are not looked at for code."""
 KNOWN_SHARE = 0.3
 """Code without a fence is told from prose by how many of its lines the file has already."""
 HOISTED = frozenset({"python", "javascript", "javascriptreact", "typescript", "typescriptreact", "java", "rust", "c",
@@ -48,6 +50,8 @@ def bare_code(lines: Sequence[str], target: Target) -> list[str] | None:
     own = {line.strip() for line in text.split("\n") if line.strip()}
     solid = [line.strip() for line in code if line.strip()]
     shared = sum(line in own for line in solid) / len(solid)
+    if shared < KNOWN_SHARE and sum(map(len, code)) > BARE_CHARS_MAX:
+        return None
     parsed = parses(language, "\n".join(code) + "\n")
     if parsed is None:
         first = next((line.strip() for line in text.split("\n") if line.strip()), "")
