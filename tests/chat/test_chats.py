@@ -10,7 +10,6 @@ import pytest
 from chat.desks import DictDesk, Script
 from hearth.chat.chats import Chats, Proposed, Update
 from hearth.chat.desk import Hit
-from hearth.core.websearch import WebPage
 from hearth.chat.transcripts import Transcripts
 from hearth.core.chat import Command
 from hearth.core.context import Diagnostic
@@ -19,6 +18,7 @@ from hearth.core.origin import USER, file_origin
 from hearth.core.patch import Format, Target, instructions
 from hearth.core.route import Choice
 from hearth.core.text import Position, Range
+from hearth.core.websearch import WebPage
 from hearth.errors import HearthError, Unreachable
 
 CODE = "def add(a, b):\n    return a - b\n\n\ndef two():\n    return 2\n"
@@ -290,6 +290,29 @@ async def test_what_is_not_found_or_does_not_fit_is_said():
     assert "no words to search for" not in flags or "@codebase" in flags
     await all_of(one, talk.id)
     assert "big.txt left out" in one.page(talk.id)
+
+
+async def test_a_long_file_is_asked_about_as_far_as_it_fits():
+    script = Script("Long.")
+    one = chats(script, desk(**{"big.py": "x = 1\n" * 20_000}), room=8_000)
+    talk = await one.start(Command("explain", "file:///ws/big.py"))
+    await all_of(one, talk.id)
+    assert len(script.requests[0].messages[1].text) < 8_000 * 3
+    assert "big.py is long" in one.page(talk.id)
+
+
+async def test_asking_beside_an_empty_document_is_fine():
+    script = Script("Yes.")
+    one = chats(script, desk(**{"empty.py": ""}))
+    await all_of(one, (await one.start(Command("ask", "file:///ws/empty.py", prompt="can you?"))).id)
+    assert script.requests[0].messages[1].text == "can you?"
+
+
+async def test_tests_for_a_read_only_file_are_another_file():
+    script = Script("tests/test_a.py\n```python\ndef test_it():\n    assert True\n```\n")
+    one = chats(script)
+    talk = await one.start(Command("test", URI, read_only=True))
+    assert isinstance((await all_of(one, talk.id))[-1], Proposed)
 
 
 async def test_rules_come_from_trusted_workspaces_only():

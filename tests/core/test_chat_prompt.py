@@ -1,8 +1,9 @@
 from hearth.core.chat import Command, Scope, scope_of
 from hearth.core.chat_docs import style_of
-from hearth.core.chat_prompt import asked_for, attached, code_parts, question, system_for
+from hearth.core.chat_prompt import asked_for, attached, code_parts, fitting, question, system_for
 from hearth.core.chat_tests import plan
 from hearth.core.context import Diagnostic
+from hearth.core.conversation import tokens_about
 from hearth.core.origin import file_origin
 from hearth.core.text import Position, Range, Snapshot
 
@@ -76,3 +77,12 @@ def test_attachments_lose_what_is_hidden():
 def test_commands_of_a_sort_share_their_first_words():
     assert system_for("fix") is system_for("test") is system_for("document")
     assert system_for("ask") is system_for("explain")
+
+
+def test_lines_that_do_not_fit_are_cut_off():
+    snapshot = Snapshot.of("x = 1\n" * 5_000, language="python")
+    scope = scope_of(snapshot, None)
+    shown = fitting(snapshot, scope, 2_000)
+    assert 100 < shown.end < 1_000
+    assert sum(tokens_about(part.text) for part in code_parts("/ws", "a.py", snapshot, shown, 2_000)) < 2_000
+    assert fitting(snapshot, scope, 100_000) is scope

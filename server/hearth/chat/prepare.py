@@ -8,7 +8,7 @@ from hearth.chat.desk import Desk
 from hearth.core.chat import EDITS, SELECTION_CHARS_MAX, Command, Scope, scope_of
 from hearth.core.chat_docs import Style, style_of
 from hearth.core.chat_offers import offered
-from hearth.core.chat_prompt import asked_for, code_parts, place, question, sample, system_for, words
+from hearth.core.chat_prompt import asked_for, code_parts, fitting, place, question, sample, system_for, words
 from hearth.core.chat_tests import Plan, manifests_for, plan
 from hearth.core.conversation import Conversation, Turn, title_of, tokens_about, tokens_in, used_by
 from hearth.core.exchange import Message, Part
@@ -80,12 +80,12 @@ async def _placed(command: Command, desk: Desk, work: Work) -> tuple[Command, Sc
         return command, None
     work.snapshot = snapshot = await desk.snapshot(command.uri)
     work.folder, work.path = desk.place(command.uri)
-    if command.kind in EDITS and command.read_only:
+    if command.kind in EDITS and command.kind != "test" and command.read_only:
         raise HearthError(
             f"{work.name} is read-only, so Hearth does not change it.", "Make it writable, or ask for an explanation."
         )
     if command.kind == "ask":
-        return command, scope_of(snapshot, command.selection)
+        return command, scope_of(snapshot, command.selection) if snapshot.text.strip() else None
     if not snapshot.text.strip():
         remedy = (
             "Write something first, or use Hearth: Ask." if command.kind != "test" else "Write something to test first."
@@ -139,7 +139,10 @@ async def based(talk: Conversation, work: Work, desk: Desk, context_tokens: int,
     if rules.parts:
         parts += [Part(INTRODUCTION, system_for(talk.kind).origins), *rules.parts]
     if work.snapshot is not None and talk.scope is not None:
-        code = code_parts(work.folder, work.path, work.snapshot, talk.scope, room)
+        scope = talk.scope if talk.edits else fitting(work.snapshot, talk.scope, room)
+        if scope is not talk.scope:
+            flags.append(f"{work.name} is long: the model has room for lines {scope.start + 1}-{scope.end} of it only.")
+        code = code_parts(work.folder, work.path, work.snapshot, scope, room)
         hidden = cleaned(work.snapshot.text)[1]
         if hidden:
             flags.append(f"{warning(work.name, hidden)} They were shown to the model as they are.")

@@ -20,6 +20,10 @@ from hearth.core.text import Snapshot
 
 AROUND_LINES = 30
 """Above and below the lines that a command is about, where the file is too long to be shown whole."""
+AROUND_OF_LINES_MAX = 120
+"""Of more lines than these, what is around them says little."""
+LINES_SHARE_MAX = 0.6
+"""Of the room: lines that are only asked about are cut off beyond."""
 FILE_SHARE_MAX = 0.4
 """Of the room: a file that takes more is shown as its outline and what is around the lines in question."""
 OUTLINE_CHARS_MAX = 6_000
@@ -68,18 +72,27 @@ def code_parts(folder: str, path: str, snapshot: Snapshot, scope: Scope, room_to
         parts.append(Part(framed(f"The file {name}:", whole, language), (origin_of(folder, path),)))
     else:
         if text := outline(path, symbols_in(snapshot)):
-            parts.append(
-                Part(framed(f"What else is in {name}, as signatures:", text, language), (origin_of(folder, path),))
-            )
-        first, last = max(0, scope.start - AROUND_LINES), min(count, scope.end + AROUND_LINES)
-        around = "\n".join(lines[first:last])
-        title = f"Lines {first + 1}-{last} of {name}:"
-        parts.append(Part(framed(title, around, language), (origin_of(folder, path, first, last),)))
+            signatures = framed(f"What else is in {name}, as signatures:", text, language)
+            parts.append(Part(signatures, (origin_of(folder, path),)))
+        if scope.end - scope.start <= AROUND_OF_LINES_MAX:
+            first, last = max(0, scope.start - AROUND_LINES), min(count, scope.end + AROUND_LINES)
+            around = framed(f"Lines {first + 1}-{last} of {name}:", "\n".join(lines[first:last]), language)
+            parts.append(Part(around, (origin_of(folder, path, first, last),)))
     if not everything:
         text = "\n".join(lines[scope.start : scope.end])
         origin = origin_of(folder, path, scope.start, scope.end)
         parts.append(Part(framed(f"{_capital(place(scope, name))}:", text, language), (origin,)))
     return tuple(parts)
+
+
+def fitting(snapshot: Snapshot, scope: Scope, room_tokens: int) -> Scope:
+    """The scope, or its beginning if it is more than a model has room for. Not for changes."""
+    left = room_tokens * LINES_SHARE_MAX
+    for number in range(scope.start, scope.end):
+        left -= tokens_about(snapshot.lines[number])
+        if left < 0:
+            return Scope(scope.start, max(number, scope.start + 1), scope.symbol, "selection")
+    return scope
 
 
 def outline(path: str, symbols: Sequence[Symbol], chars_max: int = OUTLINE_CHARS_MAX) -> str:
