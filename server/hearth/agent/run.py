@@ -26,6 +26,7 @@ from hearth.core.task_outputs import new_failures
 from hearth.core.task_page import certificate, page, plan_page
 from hearth.core.task_parts import Impacted
 from hearth.core.task_protocol import SCHEMAS
+from hearth.core.task_reach import impacted
 from hearth.core.task_state import (
     Action,
     Answered,
@@ -196,7 +197,7 @@ class _Run:
     async def _found(self, action: Find) -> list[Impacted]:
         survey = self._overlay.before()
         files = [path for path in action.files if not self._overlay.refused(path)]
-        return await asyncio.to_thread(survey.impacted, action.symbols, files, action.searches)
+        return await asyncio.to_thread(impacted, survey, action.goal, action.symbols, files, action.searches)
 
     # Asking
 

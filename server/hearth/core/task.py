@@ -72,6 +72,8 @@ OVERFLOWS_MAX = 3
 TOOLS_TOKENS = 1_000
 """What the schemas of the tools take in a prompt, about."""
 WINDOW_MIN = 1_024
+SAME_FINDINGS_MAX = 2
+"""How often the same findings may come back: the first time a larger model is asked, where there is one."""
 RESULT_CHARS_MAX = 14_000
 RESULT_SHARE = 0.2
 """Of the window, that one result of a tool may take."""
@@ -102,7 +104,7 @@ def next_action(state: State) -> Action:
         case "questions":
             return AskUser(state.questions)
         case "find":
-            return Find(state.symbols, state.files, state.searches)
+            return Find(state.start.goal, state.symbols, state.files, state.searches)
         case "impacted":
             return ShowImpacted(state.impacted)
         case "agree":
@@ -286,7 +288,7 @@ def _analysed(state: State, found: dict[str, object]) -> State:
         goal=goal,
         symbols=symbols[:SYMBOLS_MAX],
         files=files[:FILES_MAX],
-        searches=tuple(texts_of(found, "searches"))[:QUESTIONS_MAX] or (state.start.goal,),
+        searches=tuple(texts_of(found, "searches"))[:QUESTIONS_MAX],
         questions=questions,
         corrected=0,
     )
@@ -404,15 +406,15 @@ def _judged(state: State) -> State:
     if state.stop:
         return _ended(state, "stopped", state.stop)
     mark = sha256("\n".join(sorted(one.key for one in state.findings)).encode("utf-8", "replace")).hexdigest()
-    again = mark in state.fingerprints
+    times = state.fingerprints.count(mark)
     state = replace(state, fingerprints=(*state.fingerprints, mark))
     count = len(state.findings)
     left = f"{count} finding{'s are' if count > 1 else ' is'} left"
-    if again and (state.escalated or state.start.choice.place != "auto"):
+    if times >= SAME_FINDINGS_MAX:
         return _ended(state, "stopped", f"the same findings came back, whatever was tried; {left}")
     if state.round >= state.start.limits.rounds:
         return _ended(state, "stopped", f"the limit of {state.start.limits.rounds} rounds was reached; {left}")
-    escalated = state.escalated or again
+    escalated = state.escalated or times > 0
     return replace(
         state,
         phase="correct",

@@ -49,7 +49,7 @@ class Limits:
     turns: int = 120
     """Answers of a model."""
     turns_per_step: int = 24
-    rounds: int = 3
+    rounds: int = 4
     """Of correcting."""
     tokens: int = 2_000_000
     """Prompts and answers together, as counted or else estimated."""

@@ -122,6 +122,7 @@ class AskUser:
 class Find:
     """Look up what a change of these reaches."""
 
+    goal: str
     symbols: tuple[str, ...]
     files: tuple[str, ...]
     searches: tuple[str, ...]

@@ -17,20 +17,15 @@ from typing import Any, cast
 from hearth.core.analysis import analysed
 from hearth.core.facts import Facts, Symbol
 from hearth.core.grammars import language_of
-from hearth.core.impact import Occurrence, References, importers, name_key, occurrences, reached, referrers
+from hearth.core.impact import Occurrence, References, name_key, occurrences, reached
 from hearth.core.resolver import Resolver
-from hearth.core.task_parts import Impacted
 from hearth.core.terms import document_vector, number_of, question_query, standing
 
 REMEMBERED_MAX = 20_000
-IMPACTED_MAX = 60
-UNSURE_MAX = 12
 HITS_MAX = 20
 HIT_LINES_MAX = 40
 WORDS_MAX = 40
 TELLING_CHARS_MIN = 6
-DEFINED_MAX = 20
-"""A name that more files define says nothing about which is meant."""
 PROSE = frozenset(("markdown", "plaintext", "html"))
 DATA = frozenset(("json", "jsonc", "yaml", "toml"))
 
@@ -210,62 +205,6 @@ class Survey:
                 hits.append(Hit(path, start, end, text, round(score * standing(path, query), 6)))
         hits.sort(key=lambda hit: (-hit.score, hit.path, hit.start))
         return hits[: min(limit, HITS_MAX)]
-
-    def impacted(self, symbols: Sequence[str], files: Sequence[str], searches: Sequence[str]) -> list[Impacted]:
-        """The files that a change of `symbols` and `files` may reach, the sure ones first, each with its reason."""
-        found = _Found()
-        for path in files:
-            found.add(path, "is to be changed" if path in self.texts else "is to be made", True)
-        for name in symbols:
-            self._reach(found, name)
-        for importer in importers(self.imports, [path for path in files if path in self.texts]):
-            kind = "tests" if is_test(importer.path) else "imports"
-            target = next(path for path in self.imports[importer.path] if path in files)
-            found.add(importer.path, f"{kind} {target}", False)
-        for query in searches:
-            for hit in self.search(query, 3):
-                found.add(hit.path, f"was found by “{query[:60]}”", False)
-        return found.listed()
-
-    def _reach(self, found: "_Found", name: str) -> None:
-        last = name.rpartition(".")[2]
-        defined = self.definitions(name)
-        there = {path for path, _ in defined}
-        if len(there) > DEFINED_MAX:
-            return
-        for path in sorted(there):
-            found.add(path, f"defines {name}", True)
-        for user in referrers(self.users(name), there, self.imports):
-            if user.path in there:
-                continue
-            certain = (user.sure and bool(there)) or telling(last)
-            verb = "tests" if is_test(user.path) else "uses"
-            found.add(user.path, f"{verb} {name} ({user.count} place{'s' if user.count > 1 else ''})", certain)
-        if not telling(last):
-            return
-        for path in dict.fromkeys(one.path for one in self.occurrences(last)):
-            if path not in there:
-                language = language_of(path)
-                verb = "describes" if language in PROSE else "configures" if language in DATA else "mentions"
-                found.add(path, f"{verb} {last}", True)
-
-
-class _Found:
-    """Files with their reasons, the first ones kept; sure once anything says so."""
-
-    def __init__(self) -> None:
-        self._files: dict[str, Impacted] = {}
-
-    def add(self, path: str, reason: str, sure: bool) -> None:
-        old = self._files.get(path)
-        if old is None:
-            self._files[path] = Impacted(path, reason, sure)
-        elif sure and not old.sure:
-            self._files[path] = Impacted(path, reason, True)
-
-    def listed(self) -> list[Impacted]:
-        sure = [one for one in self._files.values() if one.sure]
-        return [*sure, *[one for one in self._files.values() if not one.sure][:UNSURE_MAX]][:IMPACTED_MAX]
 
 
 def _references(path: str, references: Mapping[str, int]) -> References:
