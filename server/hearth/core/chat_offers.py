@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hearth.core.analysis import tree_of
-from hearth.core.chat import scope_of
 from hearth.core.text import Range, Snapshot
 
 if TYPE_CHECKING:
@@ -13,7 +12,8 @@ if TYPE_CHECKING:
 
 TREES_KEPT_MAX = 4
 """A lightbulb asks again at every move of the cursor, of the same few documents."""
-CHARS_MAX = 1_000_000
+CHARS_MAX = 400_000
+"""A longer document takes longer to parse than a lightbulb may."""
 NODES_VISITED_MAX = 5_000
 SPLIT_LINES_MIN = 40
 EXTRACT_LINES_MIN = 3
@@ -90,6 +90,13 @@ _FUNCTIONS = frozenset(
         "singleton_method", "func_literal", "lambda", "function_signature", "local_function_statement",
     }
 )  # fmt: skip
+_CLASSES = frozenset(
+    {
+        "class_definition", "class_declaration", "class_specifier", "struct_specifier", "impl_item", "trait_item",
+        "struct_item", "interface_declaration", "enum_declaration", "class", "type_declaration",
+        "record_declaration", "struct_declaration",
+    }
+)  # fmt: skip
 _LOOPS = frozenset(
     {
         "for_statement", "for_in_statement", "enhanced_for_statement", "while_statement", "for_expression",
@@ -128,14 +135,18 @@ def offers(snapshot: Snapshot, where: Range) -> list[Refactoring]:
     if tree is None:
         return []
     selected = where.start != where.end
-    scope = scope_of(snapshot, where)
-    if scope.how == "file":
-        return []
-    seen = _seen(tree.root_node, scope.start, scope.end, snapshot.language)
-    lines = scope.end - scope.start
+    first, last = sorted((snapshot.clamp(where.start), snapshot.clamp(where.end)))
+    start, end = first.line, last.line + (last.character > 0 or last.line == first.line)
+    around = _around(tree.root_node, start, end)
+    if not selected:
+        if around is None:
+            return []
+        start, end = around.start_point.row, around.end_point.row + 1
+    seen = _seen(tree.root_node, start, end, snapshot.language)
+    lines = end - start
     python, script = snapshot.language == "python", snapshot.language in _SCRIPTS
     chosen = {
-        "extract": selected and lines >= EXTRACT_LINES_MIN and bool(scope.symbol) and not seen.functions,
+        "extract": selected and lines >= EXTRACT_LINES_MIN and around is not None and not seen.functions,
         "split": seen.functions == 1 and lines >= SPLIT_LINES_MIN,
         "early-return": seen.nesting >= NESTING_MIN and seen.functions > 0,
         "simplify": seen.branches > 1 or seen.nesting >= NESTING_MIN,
@@ -159,6 +170,20 @@ def offered(identifier: str) -> Refactoring | None:
 @lru_cache(maxsize=TREES_KEPT_MAX)
 def _tree(language: str, text: str) -> "Tree | None":
     return None if language == "yaml" else tree_of(language, text)
+
+
+def _around(root: "Node", start: int, end: int) -> "Node | None":
+    """The innermost function or class that holds these lines. Without the document's symbols: those take longer."""
+    found, node = None, root
+    while True:
+        if node.type in _FUNCTIONS or node.type in _CLASSES:
+            found = node
+        inner = next(
+            (c for c in node.named_children if c.start_point.row <= start and end - 1 <= c.end_point.row), None
+        )
+        if inner is None:
+            return found
+        node = inner
 
 
 def _seen(root: "Node", start: int, end: int, language: str) -> _Seen:
