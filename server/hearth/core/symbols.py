@@ -44,6 +44,7 @@ _PYTHON_TOKEN = re.compile(
 )
 """A word, a string or a comment; an f-string with its prefix. The rest of the code is passed over."""
 _IN_BRACES = re.compile(r"\{([^{}]+)\}")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 _WORD = re.compile(r"\w+")
 _SELF = re.compile(rb"\n[ \t]+self\.([^\W\d]\w*)[ \t]*(?::([^=\n]+))?=(?!=)[ \t]*([^\n]*)")
 
@@ -158,6 +159,8 @@ def _python_names(text: str) -> Counter[str]:
     for token, times in counts.items():
         if token[-1] in "\"'" and (token[0] in "fF" or (token[0] in "rR" and token[1] in "fF")):
             for part in _IN_BRACES.findall(token):
+                if '"' in part or "'" in part:
+                    part = _QUOTED.sub("", part)
                 for word in _WORD.findall(part):
                     inner[word] += times
     counts.update(inner)
