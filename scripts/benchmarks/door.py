@@ -33,7 +33,7 @@ from openrouter.account import Account  # noqa: E402
 from openrouter.emulator import Emulator, Reply  # noqa: E402
 
 Row = tuple[str, str, str]
-REQUESTS = int(os.environ.get("N", 10_000))
+REQUESTS = 10_000
 ROUNDS = 200
 STARTS = 3
 SIZE = 100_000
