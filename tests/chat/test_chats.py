@@ -13,7 +13,7 @@ from hearth.chat.desk import Hit
 from hearth.chat.transcripts import Transcripts
 from hearth.core.chat import Command
 from hearth.core.context import Diagnostic
-from hearth.core.exchange import Done, Event, Note, Placed, Request, Restarted, Text
+from hearth.core.exchange import Done, Ending, Event, Note, Placed, Request, Restarted, Text
 from hearth.core.origin import USER, file_origin
 from hearth.core.patch import Format, Target, instructions
 from hearth.core.route import Choice
@@ -141,6 +141,22 @@ async def test_bad_answers_end_with_a_clear_message(answer: str, word: str):
     assert caught.value.remedy
     assert "nothing was changed" in one.page(talk.id)
     assert not one.running(talk.id)
+
+
+@pytest.mark.parametrize("reason", ["length", "truncated", "filter"])
+async def test_an_answer_that_broke_off_changes_nothing(reason: Ending):
+    async def half(request: Request) -> AsyncGenerator[Event]:
+        yield Placed("machine", "o", "m", "r")
+        yield Text(fence(FIXED))
+        yield Done(reason, "machine", "o", "m")
+
+    script = Script(half, half, half)
+    one = chats(script)
+    talk = await one.start(Command("refactor", URI, IN_ADD))
+    with pytest.raises(HearthError, match="broke off"):
+        await all_of(one, talk.id)
+    asked = [request.output_tokens for request in script.requests]
+    assert asked[0] < asked[-1] if reason == "length" else asked[0] == asked[-1]
 
 
 async def test_an_empty_explanation_is_said():

@@ -102,7 +102,7 @@ def test_the_check_sees_what_is_live():
         ("[docs](https://docs.example/a)", "docs (`https://docs.example/a`)"),
         ("at https://docs.example/a, or www.x.example.", "at `https://docs.example/a`, or `www.x.example`."),
         ("![chart](src/a.png)", "[chart](file:///ws/src/a.png)"),
-        ("- [ ] todo\n- [x] done", "- \\[ \\] todo\n- \\[x\\] done"),
+        ("- [ ] todo\n- [x] done\n- [x](y)", "- [ ] todo\n- [x] done\n- [x](file:///ws/y)"),
         ("[top](#intro)", "top"),
         ("```python\na = [1](2)\n<b>\n```\nend", "```python\na = [1](2)\n<b>\n```\nend"),
         ("1. Do:\n   ```py\n   if x:\n       y\n   ```\n2. Then", "1. Do:\n```py\nif x:\n    y\n```\n2. Then"),

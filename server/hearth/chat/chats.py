@@ -225,7 +225,7 @@ class Chats:
                     raise _nothing(done)
                 _answer(talk, text=text, ending=done.reason)
                 return
-            patch = self._read(talk, work, text)
+            patch = self._read(talk, work, text, done)
             self._learn(done.model, work, patch)
             if isinstance(patch, Patch):
                 said = _outcome(patch)
@@ -321,9 +321,16 @@ class Chats:
             _noted(talk, f"{note.text} {note.remedy}")
             tell(note)
 
-    def _read(self, talk: Conversation, work: Work, text: str) -> Patch | Refusal:
-        """The patch of an answer; for documentation only one that leaves the code alone."""
+    def _read(self, talk: Conversation, work: Work, text: str, done: Done) -> Patch | Refusal:
+        """The patch of an answer that came to its end; for documentation only one that leaves the code alone."""
         patch = read(text, work.format, work.targets)
+        if done.reason != "stop" and isinstance(patch, Patch):
+            # Half of a file may parse too, and half of the blocks would be half of the change.
+            return Refusal(
+                "unfinished",
+                "The answer broke off before its end.",
+                "Your answer was cut off before its end. Give it again, without any words around the code.",
+            )
         if talk.kind != "document" or isinstance(patch, Refusal):
             return patch
         for edit in patch.edits:

@@ -35,6 +35,7 @@ _DRAWN = frozenset(("mermaid", "math", "katex", "dot", "graphviz", "plantuml", "
 _ADDRESS = re.compile(
     r"(?:\b[A-Za-z][A-Za-z0-9+.-]{1,30}://|\bwww\.|\b(?:mailto|javascript|command|data|vscode):)[^\s`<>]*"
 )
+_TICK_BOX = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+\[[ xX]\](?=[ \t])")
 _LINK = re.compile(r"\[(?P<text>(?:[^\[\]\\`]|\\.|`[^`]*`)*)\]\((?P<to>[^\s()<>]*)(?:[ \t]+(?:\"[^\"]*\"|'[^']*'))?\)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _LINES = re.compile(r"L?(\d+)(?:-L?(\d+))?$")
@@ -140,7 +141,8 @@ class Safe:
             lead = found["lead"].strip()
             head = f"{lead}\n" if lead else ""
             return f"{head}{self._fence}{'text' if name.casefold() in _DRAWN else name}"
-        return _prose(line, self._links)
+        box = _TICK_BOX.match(line)
+        return line[: box.end()] + _prose(line[box.end() :], self._links) if box else _prose(line, self._links)
 
 
 def _closes(mark: str, fence: str) -> bool:
