@@ -24,6 +24,7 @@ FOCUS_S = 0.3
 """Who goes through the open files looks at each for less."""
 SAVE_EVERY_S = 60.0
 GUESS_CHARS_MAX = 1_000_000
+SECOND_LOOK_S = 0.5
 
 
 @dataclass(slots=True)
@@ -157,7 +158,11 @@ class Idle:
 
     async def _renewed(self, target: Target, place: _Place) -> Background:
         rate = self._gateway.pace(target).prefill_tokens_per_s
-        context = await gather(spot_at(place.snapshot, place.position, place.around), self._sources)
+        spot = spot_at(place.snapshot, place.position, place.around)
+        context = await gather(spot, self._sources)
+        if context.late:
+            # A first answer takes longer, and a busy machine longer still: nobody waits, and it is ready by now.
+            context = await gather(spot, self._sources, SECOND_LOOK_S)
         context = await self._pilot.sending.cleared(context, target.backend.url)
         tokens = snippet_tokens_max(rate, target.probe.context_tokens or CONTEXT_TOKENS_ASSUMED)
         anew = not self._pilot.has_whole(place.snapshot.uri)

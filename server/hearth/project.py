@@ -16,7 +16,7 @@ from hearth.errors import WorkerError
 from hearth.gather import Found, Spot
 from hearth.index.client import IndexClient
 
-ANSWER_WITHIN_S = 0.05
+ANSWER_WITHIN_S = 1.0
 """`gather` waits less; the rest is for a machine that is busy."""
 CHARS_ASKED = 3_000
 """Two thirds of what a prompt has room for; the rest is for files that are open."""
