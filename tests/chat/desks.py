@@ -23,6 +23,7 @@ class DictDesk:
     said: dict[str, list[Diagnostic]] = field(default_factory=dict[str, list[Diagnostic]])
     hits: list[Hit] = field(default_factory=list[Hit])
     diff: str = ""
+    overview: str = ""
     pages: list[WebPage] = field(default_factory=list[WebPage])
     trusted: bool = True
     version: int = 1
@@ -43,6 +44,12 @@ class DictDesk:
         if path not in self.texts:
             raise HearthError(f"{path} is not there.")
         return Snapshot.of(self.texts[path], uri=uri, language=language_of(path), version=self.version)
+
+    def allows(self, folder: str, path: str) -> bool:
+        return not path.startswith("ignored/")
+
+    async def map(self, folder: str, tokens: int, mentioned: Sequence[str]) -> str:
+        return self.overview
 
     async def files(self, folder: str) -> Sequence[str]:
         return list(self.texts)

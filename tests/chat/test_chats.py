@@ -270,6 +270,8 @@ async def test_mentions_bring_what_they_name():
         "diff --git a/src/a.py b/src/a.py\n--- a/src/a.py\n+++ b/src/a.py\n@@ -1 +1 @@\n-x\n+y\n"
         "diff --git a/.env b/.env\n--- a/.env\n+++ b/.env\n@@ -1 +1 @@\n-OLD\n+TOKEN=1\n"
     )
+    here.diff += "diff --git a/ignored/x b/ignored/x\n--- a/ignored/x\n+++ b/ignored/x\n@@ -1 +1 @@\n-x\n+IGNORED\n"
+    here.overview = "src/b.py:\n  class Ring\nlib/c.py:\n  def c()\n"
     here.pages = [WebPage("Rings", "https://rings.example", "Rings are round.")]
     script = Script("Because.")
     one = chats(script, here)
@@ -283,6 +285,9 @@ async def test_mentions_bring_what_they_name():
     ):  # fmt: skip
         assert piece in text, piece
     assert "TOKEN" not in text
+    assert "IGNORED" not in text
+    assert "src/b.py:\n  class Ring" in text
+    assert file_origin("/ws", "lib/c.py") in script.requests[0].origins
     assert "\u202e" not in text
     assert text.endswith(words)
     flags = " ".join(talk.last.flags)

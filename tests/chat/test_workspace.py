@@ -124,6 +124,12 @@ async def test_manifests(ws: Path):
     assert found == {"pyproject.toml": "[tool.pytest.ini_options]"}
 
 
+def test_what_may_be_read_by_name(ws: Path):
+    one = desk(ws)
+    assert one.allows(str(ws), "src/deleted.py")
+    assert not any(one.allows(str(ws), name) for name in (".env", "out/x.py", "secretive.txt", "../x"))
+
+
 async def test_search_and_web(ws: Path):
     (hit,) = await desk(ws).search("where", 5)
     assert (hit.path, hit.start, hit.end, hit.text) == ("src/a.py", 0, 1, "where")

@@ -18,6 +18,9 @@ from hearth.errors import HearthError
 
 SEARCH_HITS_MAX = 8
 SYMBOL_PLACES_MAX = 3
+MAP_TOKENS_MAX = 1_000
+MAP_SHARE = 6
+"""The project's map takes at most one part in so many of the room."""
 FOLDER_FILES_MAX = 60
 FOLDER_OUTLINE_CHARS_MAX = 1_500
 DIAGNOSTICS_MAX = 60
@@ -44,7 +47,7 @@ async def attach(question: str, desk: Desk, uri: str, selection: Range | None, r
     found = Attached()
     parsed = parse(question)
     found.flags += [one.problem for one in parsed.unknown]
-    gather = _Gathering(desk, uri, selection, _without(question, parsed.mentions), found.flags)
+    gather = _Gathering(desk, uri, selection, _without(question, parsed.mentions), found.flags, room_tokens)
     left = room_tokens
     for mention in parsed.mentions:
         try:
@@ -81,6 +84,7 @@ class _Gathering:
     selection: Range | None
     words: str
     flags: list[str]
+    room: int
 
     async def of(self, mention: Mention) -> list[Part]:
         match mention.kind:
@@ -189,13 +193,27 @@ class _Gathering:
         hits = await self.desk.search(self.words, SEARCH_HITS_MAX)
         if not hits:
             raise HearthError("search found nothing.")
-        return [
+        return await self._maps() + [
             attached(
                 f"{hit.path}, lines {hit.start + 1}-{hit.end}", hit.text, language_of(hit.path),
                 (file_origin(hit.folder, hit.path, hit.start, hit.end),), self.flags,
             )
             for hit in hits
         ]  # fmt: skip
+
+    async def _maps(self) -> list[Part]:
+        """Of each folder what matters most. Its origins are the files that it names."""
+        parts: list[Part] = []
+        for folder in self.desk.folders:
+            try:
+                text = await self.desk.map(folder, min(MAP_TOKENS_MAX, self.room // MAP_SHARE), self.words.split())
+            except HearthError:
+                continue  # what search found is there all the same
+            paths = [line[:-1] for line in text.split("\n") if line.endswith(":") and not line[:1].isspace()]
+            if paths:
+                origins = tuple(file_origin(folder, path) for path in paths)
+                parts.append(attached("What matters most in the project", text, "", origins, self.flags))
+        return parts
 
     async def _diagnostics(self) -> list[Part]:
         parts: list[Part] = []
@@ -221,7 +239,7 @@ class _Gathering:
             pieces = [diff[a:b] for a, b in zip(starts, [*starts[1:], len(diff)], strict=True)]
             for piece in pieces[:DIFF_FILES_MAX]:
                 paths = [path for path in dict.fromkeys(_DIFF_PATH.findall(piece)) if path]
-                if not paths or any(is_secret(path) for path in paths):
+                if not paths or any(is_secret(path) or not self.desk.allows(folder, path) for path in paths):
                     continue  # a binary file, or one of which nothing may be shown
                 origins: tuple[Origin, ...] = (tool_origin("git"), *(file_origin(folder, path) for path in paths))
                 if len(piece) > DIFF_FILE_CHARS_MAX:

@@ -50,6 +50,10 @@ class Desk(Protocol):
         that nothing may read."""
         ...
 
+    def allows(self, folder: str, path: str) -> bool:
+        """Whether a file may be read, by its name and the ignore files; whether it is there does not matter."""
+        ...
+
     async def files(self, folder: str) -> Sequence[str]:
         """Paths of the files of a folder that may be read, near ones first; bounded."""
         ...
@@ -65,6 +69,10 @@ class Desk(Protocol):
 
     async def search(self, query: str, limit: int) -> Sequence[Hit]:
         """Best first. Raises HearthError where there is no index."""
+        ...
+
+    async def map(self, folder: str, tokens: int, mentioned: Sequence[str]) -> str:
+        """What matters most in a folder (see core.repomap), at most so long; "" where there is no index."""
         ...
 
     def diagnostics(self, uri: str) -> Sequence[Diagnostic]:

@@ -47,6 +47,7 @@ class WorkspaceDesk:
         diagnostics: Callable[[], dict[str, Sequence[Diagnostic]]],
         trusted: Callable[[], bool],
         web: Callable[[str], Awaitable[Sequence[WebPage]]] | None = None,
+        repository_map: Callable[[str, int, Sequence[str]], Awaitable[str]] | None = None,
     ) -> None:
         self._folders = folders
         self._opened = opened
@@ -55,6 +56,7 @@ class WorkspaceDesk:
         self._diagnostics = diagnostics
         self._trusted = trusted
         self._web = web
+        self._map = repository_map
         self._listed: dict[str, tuple[float, Sequence[str]]] = {}
 
     @property
@@ -108,6 +110,9 @@ class WorkspaceDesk:
             raise HearthError(f"{name} cannot be read, or it is larger than {FILE_BYTES_MAX // 1_000_000} MB.")
         return Snapshot.of(_text(data, name), uri=uri, language=language_of(path.name))
 
+    def allows(self, folder: str, path: str) -> bool:
+        return not is_secret(path) and Folder(Path(folder)).allows(path)
+
     async def files(self, folder: str) -> Sequence[str]:
         now = asyncio.get_running_loop().time()
         at, found = self._listed.get(folder, (-LIST_KEPT_S, ()))
@@ -135,6 +140,9 @@ class WorkspaceDesk:
                 text, symbol = str(row.get("text", "")), str(row.get("symbol", ""))
                 hits.append(Hit(str(row.get("folder", "")), str(row.get("path", "")), start, end, text, symbol))
         return hits
+
+    async def map(self, folder: str, tokens: int, mentioned: Sequence[str]) -> str:
+        return await self._map(folder, tokens, mentioned) if self._map else ""
 
     def diagnostics(self, uri: str) -> Sequence[Diagnostic]:
         return self._diagnostics().get(uri, ())
