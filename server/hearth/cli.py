@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from hearth import __version__, cli_ask, cli_models, ledger_report
+from hearth import __version__, cli_ask, cli_models, cli_task, ledger_report
 from hearth.core.grammars import language_of
 from hearth.core.text import Position, Snapshot
 from hearth.engine import Notice, Outcome, open_engine
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
     cli_models.add(commands, _models)
     cli_ask.add(commands, _ask)
+    cli_task.add(commands, _task)
 
     command = commands.add_parser("doctor", help="what was found, what is wrong, and what to do about it")
     command.add_argument("--json", action="store_true")
@@ -85,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _ask(options: argparse.Namespace) -> int:
     return cli_ask.ask(options, _settings(), _write, _note)
+
+
+def _task(options: argparse.Namespace) -> int:
+    return cli_task.task(options, _settings(), _write, _note)
 
 
 def _write(text: str) -> None:

@@ -132,7 +132,7 @@ class _Asking:
                         self._say(f"{update.note} {update.remedy}".rstrip())
                     case Text():
                         if self._streams:
-                            self._out(_visible(update.text))
+                            self._out(visible(update.text))
                     case _:
                         pass
         self._finish(talk)
@@ -145,7 +145,7 @@ class _Asking:
         elif self._streams:
             self._out("\n")
         else:
-            text = _visible(answer.text) if self._terminal else answer.text
+            text = visible(answer.text) if self._terminal else answer.text
             self._out(text if text.endswith("\n") else text + "\n")
         left = f"; request {', '.join(map(str, answer.entries))} of the ledger" if answer.entries else ""
         if read := figures([answer]):
@@ -180,21 +180,21 @@ class _Asking:
             self._say("nothing is sent without a terminal to agree on, or --yes")
             return "Use local model"
         for line in described(proposal):
-            self._note(_visible(line))
+            self._note(visible(line))
         while True:
             sys.stderr.write("hearth: send it? [y/N, s to see exactly what, l for a local model] ")
             sys.stderr.flush()
-            said = (await _line()).strip().casefold()
+            said = (await typed_line()).strip().casefold()
             if said not in ("s", "show"):
                 break
-            sys.stderr.write(_visible(proposal.exact) + "\n")
+            sys.stderr.write(visible(proposal.exact) + "\n")
         if said in ("y", "yes"):
             return "Send"
         return "Use local model" if said in ("l", "local") else None
 
     def _say(self, text: str) -> None:
         self._notes.append(text)
-        self._note(_visible(text))
+        self._note(visible(text))
 
     def _tell(self, notice: Notice) -> None:
         self._say(f"{notice.message} {notice.remedy}".rstrip())
@@ -203,7 +203,7 @@ class _Asking:
         if self._json:
             said = {"error": error.message, "remedy": error.remedy, "notes": self._notes}
             self._out(json.dumps(said) + "\n")
-        self._note(_visible(f"{error.message} {error.remedy}".rstrip()))
+        self._note(visible(f"{error.message} {error.remedy}".rstrip()))
         return code
 
 
@@ -223,12 +223,12 @@ def described(proposal: Proposal) -> list[str]:
     return lines
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Text for a terminal: without what could steer it."""
     return cleaned(text.replace("\r\n", "\n").replace("\r", "\n"))[0]
 
 
-async def _line() -> str:
+async def typed_line() -> str:
     """A line from stdin, given up when cancelled; "" at its end."""
     loop = asyncio.get_running_loop()
     if os.name == "nt":

@@ -121,3 +121,5 @@ class Outcome:
     changes: Mapping[str, str | None]
     page: str
     certificate: Mapping[str, Any]
+    bases: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
+    """What each changed file was when the task first changed it: if it is something else now, that is a conflict."""

@@ -119,7 +119,10 @@ class _Run:
         state = self._state
         told = certificate(state)
         told["conflicts"] = self._overlay.conflicts(state.bases)
-        return Outcome(state.start.id, state.ending or "stopped", state.stop, dict(state.changes), page(state), told)
+        bases = {path: state.bases.get(path) for path in state.changes}
+        return Outcome(
+            state.start.id, state.ending or "stopped", state.stop, dict(state.changes), page(state), told, bases
+        )
 
     async def _did(self, action: Action) -> Observation:
         person = self._parts.person

@@ -17,6 +17,7 @@ findings come back, whatever was done about them; or the user says no. Whatever 
 is, and the findings say what is wrong with it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -81,6 +82,7 @@ OUTPUT_SHARE_MAX = 3
 """The answer gets at most one part in so many of the window."""
 CHARS_PER_TOKEN = (1.8, 4.2)
 """Between these a model's own measure is believed."""
+_PLACE = re.compile(r"\bat ([\w./-]+):\d+: ")
 REST_TITLE = "What else is impacted"
 SYMBOLS_MAX = 40
 FILES_MAX = 60
@@ -342,7 +344,8 @@ def _opening(state: State) -> tuple[Call, ...]:
     if state.phase == "implement":
         paths: Sequence[str] = state.steps[state.step].files
     else:
-        paths = tuple(dict.fromkeys(one.path for one in state.findings if one.path))
+        places = [path for one in state.findings for path in _PLACE.findall(one.text) if path in state.changes]
+        paths = tuple(dict.fromkeys((*places, *(one.path for one in state.findings if one.path))))
     return tuple(Call("read", {"path": path, "plain": True}) for path in paths[:OPENED_MAX])
 
 

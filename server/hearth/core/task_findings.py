@@ -8,6 +8,7 @@ file by an import, or called on something in a file that imports it.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,6 +17,7 @@ from typing import cast
 from hearth.core.facts import Import
 from hearth.core.grammars import language_of
 from hearth.core.patch_syntax import broken_line, parses
+from hearth.core.task_reach import literals
 from hearth.core.task_state import Finding
 from hearth.core.task_survey import DATA, PROSE, Survey, is_test, telling
 
@@ -26,6 +28,10 @@ LINE_CHARS_MAX = 120
 IMPORTING = frozenset(("python", "typescript", "typescriptreact", "javascript", "javascriptreact"))
 """Languages in which an import says which names it takes."""
 
+GONE_PLACES_MAX = 4
+"""Files that still hold a text: of more it is a word like any other."""
+
+_WORD = re.compile(r"\b[^\W\d]\w{4,40}\b")
 _HISTORY = re.compile(
     r"(?:^|/)(?:changelog|changes|history|news|releases?|upgrading|migrating)[^/]*$|(?:^|/)(?:migrations?|alembic)/",
     re.IGNORECASE,
@@ -74,6 +80,8 @@ def findings(before: Survey, after: Survey, changed: Iterable[str], goal: str = 
     found += _imports(before, after, paths)
     found += _stale(before, after, paths)
     found += _still_there(before, after, goal)
+    found += _texts_gone(before.texts, after.texts, paths)
+    found += _almost(before.texts, after.texts, paths)
     found += weakened(before.texts, after.texts, paths)
     return list({one.key: one for one in found}.values())[:FINDINGS_MAX]
 
@@ -238,6 +246,51 @@ def _still_there(before: Survey, after: Survey, goal: str) -> Iterator[Finding]:
             continue
         for path, symbol in after.definitions(old)[:PLACES_PER_FILE_MAX]:
             yield Finding("stale", path, f"`{old}` is to be renamed, and is still defined here", symbol.start)
+
+
+def _texts_gone(before: Mapping[str, str], after: Mapping[str, str], paths: list[str]) -> Iterator[Finding]:
+    """Texts in quotes (routes, keys, names of events) that were taken out of every file that changed, and still stand
+    in quotes in files that did not."""
+    gone: dict[str, str] = {}
+    for path in paths:
+        if language_of(path) not in PROSE and not is_test(path):
+            kept = set(literals(after.get(path, "")))
+            gone.update({text: path for text in literals(before.get(path, "")) if text not in kept})
+    held = {text for path in paths for text in literals(after.get(path, ""))}
+    for text, source in gone.items():
+        if text in held:
+            continue
+        places = [path for path in sorted(after) if path not in paths and text in after[path]]
+        for path in places if len(places) <= GONE_PLACES_MAX else ():
+            at = after[path].find(text)
+            if not _HISTORY.search(path) and (telling(text) or text in literals(after[path])):
+                yield Finding(
+                    "stale",
+                    path,
+                    f"`{text}` was taken out of {source}, and is still here",
+                    after[path].count("\n", 0, at),
+                )
+
+
+def _almost(before: Mapping[str, str], after: Mapping[str, str], paths: list[str]) -> Iterator[Finding]:
+    """New words that are those of the project but for two letters: slips of the pen that may be run by no test."""
+    known = set(_WORD.findall("\n".join(before.values())))
+    counts = Counter(_WORD.findall("\n".join(after.values())))
+    for path in paths:
+        for word in dict.fromkeys(_WORD.findall(after.get(path, ""))):
+            if word in known:
+                continue
+            meant = next((one for one in _swapped(word) if counts[one] >= counts[word] or one in known), "")
+            if meant and counts[meant]:
+                line = after[path].count("\n", 0, after[path].find(word))
+                yield Finding("name", path, f"`{word}` stands nowhere else: is `{meant}` meant?", line)
+
+
+def _swapped(word: str) -> Iterator[str]:
+    """A word with each two neighbouring letters swapped."""
+    for at in range(len(word) - 1):
+        if word[at] != word[at + 1]:
+            yield f"{word[:at]}{word[at + 1]}{word[at]}{word[at + 2 :]}"
 
 
 # Tests

@@ -12,10 +12,16 @@ OUTPUT_CHARS_MAX = 400_000
 FAILURES_MAX = 40
 TEXT_CHARS_MAX = 300
 TAIL_LINES = 12
+MESSAGE_CHARS_MAX = 3_000
 
 _KINDS: dict[str, Kind] = {"tests": "test", "lint": "lint", "types": "types", "build": "build"}
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PYTEST_LINE = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py)(?:::(\S+))?(?: - (.*))?$", re.MULTILINE)
+_PYTEST_BLOCK = re.compile(
+    r"^_{3,} (?:ERROR collecting )?(\S+) _{3,}\n(.*?)(?=^_{3,} \S|^=|\Z)", re.MULTILINE | re.DOTALL
+)
+_PYTHON_FRAME = re.compile(r"^(?:  File \")?([^\s:\"]+\.py)(?:\", line |:)(\d+)(?:: in |, in )", re.MULTILINE)
+_NODE_FRAME = re.compile(r"(?:file://)?([\w./-]+\.[cm]?[jt]sx?):(\d+):\d+")
 _PYTEST_SUMMARY = re.compile(r"^=*\s*((?:\d+ \w+(?:, )?)+) in [\d.]+s", re.MULTILINE)
 _UNITTEST_LINE = re.compile(r"^(?:FAIL|ERROR): (\S+) \(([\w.]+)\)", re.MULTILINE)
 _UNITTEST_RAN = re.compile(r"^Ran (\d+) tests? in", re.MULTILINE)
@@ -146,17 +152,16 @@ def _failed_tests(text: str, argv: Sequence[str], base: str) -> Iterator[Finding
         blocks = re.split(r"^={20,}$", text, flags=re.MULTILINE)
         for name, owner in _UNITTEST_LINE.findall(text):
             block = next((one for one in blocks if f": {name} (" in one), "")
+            frames = _PYTHON_FRAME.findall(block)
             last = [line for line in block.partition("\n\n----")[0].strip().split("\n") if line and line[0].isalpha()]
-            yield Finding(
-                "test",
-                "",
-                _named(f"{owner}.{name}" if not owner.endswith(f".{name}") else owner, last[-1] if last else ""),
-            )
+            full = owner if owner.endswith(f".{name}") else f"{owner}.{name}"
+            test = f"{owner.partition('.')[0]}.py"
+            yield Finding("test", "", _named(full, _placed_at(_place(frames, test), last[-1] if last else "")))
     for one, other in _TAP_FAILED.findall(text):
         name = (one or other).strip()
         if name and name not in seen and not name.startswith("failing tests"):
             seen.add(name)
-            yield Finding("test", "", _named(name, _message_near(text, name)))
+            yield Finding("test", "", _named(name, _node_message(text, name)))
     for path, name in _JEST_FILE.findall(text):
         if f"{path} {name}" not in seen:
             seen.add(f"{path} {name}")
@@ -176,14 +181,30 @@ def _failed_tests(text: str, argv: Sequence[str], base: str) -> Iterator[Finding
 
 
 def _pytest_lines(text: str) -> Iterator[tuple[str, str, str]]:
+    """(file, test, message with the place of the fault) of each failure."""
     errors = _PYTHON_ERROR.findall(text)
+    blocks = {match[1]: match[2] for match in _PYTEST_BLOCK.finditer(text)}
     for path, name, message in _PYTEST_LINE.findall(text):
+        block = blocks.get(name.rpartition("::")[2].replace("::", "."), "") or (
+            blocks.get(path, "") if not name else ""
+        )
         said = message
         if (not said or said.endswith("...")) and len(errors) == 1:
             said = errors[0]
         elif not name and errors:
             said = f"{message}: {errors[-1]}" if message else errors[-1]
-        yield path, name, said
+        place = _place(_PYTHON_FRAME.findall(block), path)
+        yield path, name, _placed_at(place, said)
+
+
+def _placed_at(place: str, message: str) -> str:
+    return f"at {place}: {message}" if place else message
+
+
+def _place(frames: Sequence[tuple[str, str]], test: str) -> str:
+    """The last place in the project's own code that a failure went through, where it is not the test itself."""
+    own = [(path, line) for path, line in frames if not path.startswith(("/", "<")) and path != test]
+    return f"{own[-1][0]}:{own[-1][1]}" if own else ""
 
 
 def _message_near(text: str, name: str) -> str:
@@ -194,6 +215,16 @@ def _message_near(text: str, name: str) -> str:
         if found:
             return next(part for part in found.groups() if part).strip()
     return ""
+
+
+def _node_message(text: str, name: str) -> str:
+    """What a failed test of node says, and the first place of the project that it was at."""
+    said = _message_near(text, name)
+    _, _, rest = text.partition(name)
+    for path, line in _NODE_FRAME.findall(rest[:MESSAGE_CHARS_MAX]):
+        if not path.startswith(("/", "node:")) and not re.search(r"\.test\.|(?:^|/)tests?/", path):
+            return _placed_at(f"{path}:{line}", said)
+    return said
 
 
 def _named(name: str, message: str) -> str:

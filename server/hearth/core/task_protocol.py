@@ -106,9 +106,10 @@ Correction = Literal[
     "json", "no-call", "malformed-call", "unknown-tool", "bad-arguments", "truncated", "repeated", "untouched"
 ]
 CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
-Kind = Literal["parse", "stale", "untouched", "test", "lint", "types", "build", "weakened", "import"]
-"""parse: a file no longer parses. stale: a name is used that is gone. import: one is imported that is nowhere.
-untouched: a planned file was neither changed nor waived. weakened: a test lost assertions. Others: a check failed."""
+Kind = Literal["parse", "stale", "untouched", "test", "lint", "types", "build", "weakened", "import", "name"]
+"""parse: a file no longer parses. stale: what is gone elsewhere is still used. import: what is imported is nowhere.
+name: a new name is almost one that is there. untouched: a planned file was neither changed nor waived. weakened: a test
+lost assertions. The others: a check failed."""
 FINDINGS: tuple[Kind, ...] = get_args(Kind)
 
 CORRECTIONS_MAX = 3
