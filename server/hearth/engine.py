@@ -359,9 +359,15 @@ class Engine:
             diagnostics=self._recent.diagnostics,
             trusted=lambda: self.trusted,
             web=self._search_web if self._web else None,
+            repository_map=self._map if self.index else None,
         )
         transcripts = Transcripts(self._data_dir, desk.folders)
         return Chats(self.ask, desk, self._door.room, transcripts, ability=self._door.ability)
+
+    async def _map(self, folder: str, tokens: int, mentioned: Sequence[str]) -> str:
+        assert self.index is not None
+        await self.index.started.wait()
+        return await self.index.repository_map(Path(folder), tokens, mentioned=mentioned)
 
     async def _search_web(self, query: str) -> Sequence[WebPage]:
         """By the search engine that the user set; on another machine it is told no secrets."""

@@ -211,3 +211,15 @@ async def test_consent_is_asked_with_everything_that_matters(home: Path, router:
 async def test_everything_but_yes_sends_nothing(home: Path, router: Emulator, answer: str, code: int, out: str):
     assert (await on_a_terminal(home, [answer], "why?", "--cloud"))[:2] == (code, out)
     assert sent(router) == []
+
+
+async def test_the_codebase_is_searched_and_mapped(home: Path):
+    (home / "settings.toml").write_text(
+        (home / "settings.toml").read_text().replace("enabled = false\n", "enabled = true\n")
+    )
+    (home / "ws" / "b.py").write_text("from a import add\n\n\ndef twice(a):\n    return add(a, a)\n")
+    done = await ask(home, "@codebase @symbol:twice who calls add twice?", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert {"a.py", "b.py"} <= {label.partition(",")[0] for label in said["context"]}, said
+    assert [note for note in said["notes"] if "@" in note] == []
