@@ -141,7 +141,7 @@ def figures(answers: Sequence[Answer]) -> str:
         parts.append(f"{sum(read):,} tokens read{known}")
     if written:
         parts.append(f"{sum(written):,} {'' if read else 'tokens '}written")
-    costs = [one.cost for one in answers if one.cost is not None]
+    costs = [one.cost for one in answers if one.cost is not None and one.place == "cloud"]
     text = ", ".join(parts)
     if costs:
         text += f"{'; ' if text else ''}{money(sum(costs, Decimal(0)))}"
