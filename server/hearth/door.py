@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Literal, Protocol
-from urllib.parse import urlsplit
 
 from hearth.backends.base import Chat, Delta, Finish, Usage
 from hearth.backends.cut import was_cut
@@ -41,7 +40,7 @@ from hearth.errors import (
     NobodyAnswers,
     NotAffordable,
 )
-from hearth.gateway import Gateway, Server, is_loopback
+from hearth.gateway import Gateway, Server, destination_of
 from hearth.masking import Masks, restored_calls
 
 CHARS_PER_TOKEN = 3.2
@@ -225,7 +224,7 @@ class Door:
                     server.backend.name,
                     server.probe.model or server.backend.name,
                     server.probe.context_tokens or CONTEXT_UNKNOWN_TOKENS,
-                    place_of(server.backend.url),
+                    _place(server.backend.url),
                     problems.get(server.backend.name, ""),
                     reads_per_s=pace.prefill_tokens_per_s,
                     writes_per_s=pace.decode_tokens_per_s,
@@ -356,9 +355,8 @@ class _StaysHere(Exception):
         self.message = message
 
 
-def place_of(url: str) -> Literal["machine", "own"]:
-    """Where a model server of the user's is."""
-    return "machine" if url.startswith("inproc:") or is_loopback((urlsplit(url).hostname or "").lower()) else "own"
+def _place(url: str) -> Literal["machine", "own"]:
+    return "machine" if destination_of(url) == "machine" else "own"
 
 
 def tokens_about(chars: int) -> int:
