@@ -429,6 +429,13 @@ async def test_a_server_that_leaves_a_part_of_the_prompt_out_is_noticed(built):
         assert not told.done.cut
 
 
+async def test_what_a_model_thinks_aloud_is_no_part_of_its_answer(built):
+    async with built() as home:
+        home.router.then(Reply("<think>hm, what could it be?</think>It is one."))
+        told = await home.ask(home.request())
+        assert told.text == "It is one."
+
+
 async def test_a_summary_carries_the_origins_of_what_it_is_made_of():
     origin = file_origin("/w", "a.py")
     asked = (system("You help."), user("why?"))

@@ -263,7 +263,7 @@ class Passage(httpx.AsyncBaseTransport):
             try:
                 events = converse(
                     crossing, PATH, body, "sse", reader.read,
-                    max_tokens=self._ask.max_tokens * PIECES_PER_TOKEN_MAX, fault=crossing.error_in_stream,
+                    max_tokens=self._ask.max_tokens * PIECES_PER_TOKEN_MAX, fault=crossing.error_in_stream, thinks=True,
                 )  # fmt: skip
                 async with aclosing(events):
                     async for event in events:
