@@ -9,8 +9,10 @@ alone; what looks like a mention and is none is reported.
 
 import difflib
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, cast, get_args
 
 Kind = Literal["file", "folder", "symbol", "codebase", "diagnostics", "git", "selection", "web"]
@@ -18,8 +20,13 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 NAMED: frozenset[Kind] = frozenset(("file", "folder", "symbol"))
 """Kinds that need an argument."""
 MENTIONS_MAX = 32
+UNKNOWN_MAX = 16
+QUESTION_CHARS_MAX = 50_000
+"""Nobody types more: what comes behind was pasted, and its @ are none."""
 ARGUMENT_CHARS_MAX = 1_000
 ITEMS_MAX = 50
+WORDS_KEPT_MAX = 512
+KIND_CHARS_MAX = 20
 DETAILS: dict[Kind, str] = {
     "file": "a file, or lines of it",
     "folder": "the files of a folder, as signatures",
@@ -81,12 +88,15 @@ def parse(question: str) -> Parsed:
     """The mentions of a question, at most MENTIONS_MAX."""
     mentions: dict[tuple[str, str, tuple[int, int] | None], Mention] = {}
     unknown: list[Unknown] = []
+    question = question[:QUESTION_CHARS_MAX]
     code = [found.span() for found in _CODE.finditer(question)]
+    starts = [start for start, _ in code]
     at = 0
-    while found := _AT.search(question, at):
+    while len(unknown) < UNKNOWN_MAX and (found := _AT.search(question, at)):
         at = found.end()
-        if any(start <= found.start() < end for start, end in code):
-            # A quoted argument is no code, but then the @ stands before it.
+        # A quoted argument is no code: there the @ stands before it.
+        before = bisect_right(starts, found.start()) - 1
+        if before >= 0 and found.start() < code[before][1]:
             continue
         one = _mention(question, found)
         if isinstance(one, Mention):
@@ -114,12 +124,17 @@ def _mention(question: str, found: re.Match[str]) -> Mention | Unknown | None:
     if kind in KINDS:
         return _known(question, found, kind)
     follows = question[found.end() : found.end() + 1]
-    like = difflib.get_close_matches(kind, KINDS, 1, 0.75)
-    if like:
-        return Unknown(f"@{word}", f"@{word} is not known. Did you mean @{like[0]}?")
+    if like := _like(kind):
+        return Unknown(f"@{word}", f"@{word} is not known. Did you mean @{like}?")
     if found["colon"] and follows and not follows.isspace() and follows != ":":
         return Unknown(f"@{word}:", f"@{word}: is not known. There are {', '.join(f'@{one}' for one in KINDS)}.")
     return None
+
+
+@lru_cache(maxsize=WORDS_KEPT_MAX)
+def _like(word: str) -> str:
+    """The kind that somebody may have meant, "" for none."""
+    return next(iter(difflib.get_close_matches(word[:KIND_CHARS_MAX], KINDS, 1, 0.75)), "")
 
 
 def _known(question: str, found: re.Match[str], kind: Kind) -> Mention | Unknown | None:
