@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import * as vscode from "vscode";
-import { CloseAction, ErrorAction, InlineCompletionRequest, LanguageClient, MessageType, RevealOutputChannelOn, ShowMessageRequest, State } from "vscode-languageclient/node";
+import { CloseAction, ErrorAction, InlineCompletionRequest, LanguageClient, MessageType, RevealOutputChannelOn, ShowMessageRequest, State, type ShowDocumentParams } from "vscode-languageclient/node";
 import { Cancelled, SetupError, lastLine, locateServer, machineSetting, type Launch } from "./environment";
 
 const { t } = vscode.l10n;
@@ -176,7 +176,7 @@ class Server {
         // From a menu the first argument is the file's address; whatever is chosen, the server wants the place in it.
         executeCommand: (command, args, next) =>
           (next(command, args.length && !(args[0] instanceof vscode.Uri) ? args : [activePlace()]) as Promise<Result>).then(carriedOut, explained),
-        window: { showDocument: (page, token, next) => (page.uri.startsWith("hearth:") ? showPage(page.uri, page.takeFocus) : next(page, token)) },
+        window: { showDocument: (page, token, next) => (page.uri.startsWith("hearth:") ? showPage(page, client.protocol2CodeConverter.asRange(page.selection)) : next(page, token)) },
       },
     });
     // What the library would show in pop-ups of its own is logged: the user gets one readable message from us instead.
@@ -268,11 +268,11 @@ function describe({ completion, backends = [] }: Status): [keyof typeof ICONS, s
 }
 
 /** The server's own pages are Markdown to be read, shown rendered; but those with lenses or links of their own are text, as only text can have them. */
-async function showPage(page: string, focus = false): Promise<{ success: boolean }> {
-  const uri = vscode.Uri.parse(page);
+async function showPage(page: ShowDocumentParams, selection?: vscode.Range): Promise<{ success: boolean }> {
+  const [uri, focus] = [vscode.Uri.parse(page.uri), page.takeFocus];
   const beside = vscode.window.visibleTextEditors.find((editor) => editor.document.uri.scheme === "hearth")?.viewColumn ?? vscode.ViewColumn.Beside;
-  if (!/^hearth:\/(chat|egress)/.test(page)) await vscode.commands.executeCommand("markdown.showPreview", uri);
-  else await vscode.window.showTextDocument(uri, { viewColumn: focus ? vscode.ViewColumn.Active : beside, preserveFocus: !focus });
+  if (!/^hearth:\/(chat|egress)/.test(page.uri)) await vscode.commands.executeCommand("markdown.showPreview", uri);
+  else await vscode.window.showTextDocument(uri, { viewColumn: focus ? vscode.ViewColumn.Active : beside, preserveFocus: !focus, selection });
   return { success: true };
 }
 

@@ -71,7 +71,7 @@ const operations = {
     throw new Error(`no link on the page: ${JSON.stringify(text)}`);
   },
   async click({ selector, text }) {
-    await page.locator(selector, text === undefined ? {} : { hasText: text }).first().click({ timeout: 15_000 });
+    await page.locator(selector, text === undefined ? {} : { hasText: text }).locator("visible=true").first().click({ timeout: 15_000 });
   },
   // Puts the cursor at the end of the file in the active editor.
   async focus() {

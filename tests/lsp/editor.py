@@ -40,6 +40,8 @@ class Editor:
         self.asked: list[dict[str, Any]] = []
         self.edits: list[dict[str, Any]] = []
         self.shown: list[str] = []
+        self.lines: list[int] = []
+        """The line that was to be seen, -1 for none, of each page that was shown."""
         self.pages: dict[str, list[str]] = {}
         self.fetching: list[asyncio.Task[None]] = []
         self.refuses = False
@@ -108,7 +110,9 @@ class Editor:
 
     async def _show(self, params: Any) -> dict[str, bool]:
         self.shown.append(params["uri"])
-        await self._refresh(params)
+        self.lines.append((params.get("selection") or {"start": {"line": -1}})["start"]["line"])
+        if params["uri"].startswith("hearth:"):
+            await self._refresh(params)
         return {"success": True}
 
     async def _refresh(self, params: Any) -> None:

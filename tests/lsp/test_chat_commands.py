@@ -87,7 +87,7 @@ async def test_an_explanation_streams_into_a_page_beside(work: Work, main: Path)
     assert answer["ending"] == "stop"
     assert answer["place"] == "machine"
     page = answer["page"]
-    assert page == f"hearth:/chat/{answer['conversation']}.md"
+    assert page == f"hearth:/chat/{answer['conversation']}/Explain%20with_tax%20in%20main.py.md"
     assert page in editor.shown
     assert "with_tax" in await editor.page(page)
     assert "scripted-coder" in await editor.page(page)
@@ -211,6 +211,7 @@ async def test_tests_are_written_into_a_new_file(work: Work, main: Path):
     created = [step["uri"] for step in editor.edits[0]["edit"]["documentChanges"] if step.get("kind") == "create"]
     assert len(created) == 1
     assert "def test_with_tax" in editor.text(created[0])
+    assert editor.shown[-1] == created[0]
     await editor.run("undoLastChange", uri)
     assert on_disk(path_of(created[0])) == "(gone)"
 
@@ -228,6 +229,8 @@ async def test_a_reply_goes_on_and_another_model_answers_again(work: Work, main:
     second = await editor.press((await editor.lenses(first["page"]))["Reply"])
     assert second["conversation"] == first["conversation"]
     assert second["text"].strip() == "It taxes."
+    await editor.client.until(lambda: editor.lines[-1] > 0, "the new question is to be seen")
+    assert (await editor.page(first["page"])).split("\n")[editor.lines[-1] - 1] == "---"
     assert "adds the tax" in await editor.page(first["page"])
     assert editor.asked[-1]["prompt"].startswith("Reply to: ")
     editor.input = ["local"]

@@ -17,7 +17,7 @@ from hearth.lsp.consent import SHOWN
 from hearth.lsp.editing import Mark
 from hearth.lsp.messages import say
 from hearth.lsp.reports import EGRESS, EGRESS_OF, EGRESS_ONE
-from hearth.lsp.talk import Talk, conversation_of
+from hearth.lsp.talk import TURN, Talk, conversation_of
 
 FIX, REWRITE, OTHER = types.CodeActionKind.QuickFix.value, types.CodeActionKind.RefactorRewrite.value, "hearth"
 KINDS = (FIX, REWRITE, OTHER)
@@ -25,8 +25,7 @@ PROBLEMS_MAX = 5
 PROBLEM_CHARS_MAX = 60
 OFFERS_MAX = 6
 BLOCKS_MAX = 100
-LINES_FOR_FOOT = 25
-"""A longer transcript has its lenses at its end as well."""
+LINES_FOR_FOOT = 40
 LINKS_MAX = 500
 LINE_CHARS_MAX = 300
 OFFERS_CHARS_MAX = 200_000
@@ -147,8 +146,10 @@ def page_lenses(uri: str, text: str, talk: Talk | None, language: str) -> list[t
     if talk is None or not identifier or not text:
         return []
     lines = text.split("\n")
-    foot = [len(lines) - 1] if len(lines) > LINES_FOR_FOOT else []
-    lenses = [_lens(line, *one) for line in (0, *foot) for one in _offered(identifier, talk, language)]
+    # Where the user may look: at the top, at the newest question, and at the end of what is long.
+    newest = [number + 2 for number, line in enumerate(lines) if line == TURN][1:]
+    places = [0, *newest[-1:], *([len(lines) - 1] if len(lines) > LINES_FOR_FOOT else [])]
+    lenses = [_lens(line, *one) for line in dict.fromkeys(places) for one in _offered(identifier, talk, language)]
     return [*lenses, *_block_lenses(lines, language)]
 
 

@@ -75,6 +75,8 @@ class Editing:
     abilities: Abilities
     lenses_changed: Callable[[], None]
     warn: Callable[[str], None]
+    show: Callable[[str], None] = lambda _uri: None
+    """Open a new file, which the user would have to look for otherwise."""
     folders: Callable[[], Sequence[Path]] = tuple
     """Of the workspace, as the editor names them: the desk knows them by their real paths."""
     now: Callable[[], float] = time.time
@@ -109,6 +111,9 @@ class Editing:
         await self._journal(self.journal.done, noted)
         places = tuple((uri, _first_line(edits[uri])) for uri in became)
         self._mark(places, noted, page)
+        for uri in became:
+            if files[uri].before is None:
+                self.show(uri)
         return Applied(True, noted, places=places)
 
     async def undo(self, document: str, identifier: str = "") -> str:

@@ -130,13 +130,21 @@ class HearthServer(LanguageServer):
         """Put a message in front of the user."""
         self.window_show_message(types.ShowMessageParams(MESSAGE_TYPES[level], text))
 
-    def show_page(self, uri: str, text: Callable[[], str] | str | None = None, *, focus: bool = False) -> None:
+    def show_page(
+        self, uri: str, text: Callable[[], str] | str | None = None, *, focus: bool = False, line: int | None = None
+    ) -> None:
         """Show a page as a read-only document, where the client can. Without a text it is made on demand. `focus`: the
-        user turns to it; else it stands beside what they are at."""
+        user turns to it; else it stands beside what they are at. `line`: the one to be seen."""
         if text is not None:
             self.pages.put(uri, text)
         if self.session.shows_content and self.session.shows_documents:
-            self.window_show_document(types.ShowDocumentParams(uri, take_focus=focus))
+            place = None if line is None else types.Position(line, 0)
+            where = None if place is None else types.Range(place, place)
+            self.window_show_document(types.ShowDocumentParams(uri, take_focus=focus, selection=where))
+
+    def _show_file(self, uri: str) -> None:
+        if self.session.shows_documents:
+            self.window_show_document(types.ShowDocumentParams(uri, take_focus=False))
 
     def _refresh_page(self, uri: str) -> None:
         if self.session.shows_content:
@@ -181,6 +189,7 @@ class HearthServer(LanguageServer):
             self.offers.edits,
             self.lenses_changed,
             warn=lambda text: self.show("warning", text),
+            show=self._show_file,
             folders=lambda: session.folders,
         )
         return Talk(
@@ -188,7 +197,7 @@ class HearthServer(LanguageServer):
             self.pages,
             lambda: engine.chats,
             editing,
-            self.show_page,
+            lambda uri, line: self.show_page(uri, line=line),
             self.show,
             self.lenses_changed,
             models=lambda: models_of(engine),

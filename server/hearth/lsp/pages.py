@@ -25,6 +25,8 @@ Made = Callable[[str], Awaitable[Text | str | None]]
 
 @dataclass(slots=True)
 class _Page:
+    uri: str
+    """As it was put here, to name it to the client."""
     text: Text
     sent: str | None = None
     made: bool = False
@@ -46,14 +48,14 @@ class Pages:
     def put(self, uri: str, text: Text | str) -> bool:
         """A page is this from now on; whether it was there before."""
         source: Text = (lambda: text) if isinstance(text, str) else text
-        uri = unquote(uri)
-        if known := self._pages.get(uri):
+        key = unquote(uri)
+        if known := self._pages.get(key):
             known.text = source
             self.changed(uri)
             return True
         while len(self._pages) >= PAGES_MAX:
             self.drop(next(iter(self._pages)))
-        self._pages[uri] = _Page(source)
+        self._pages[key] = _Page(uri, source)
         return False
 
     def changed(self, uri: str) -> None:
@@ -76,7 +78,7 @@ class Pages:
             page.timer = asyncio.get_running_loop().call_later(REFRESH_S, self._tell, uri)
         elif page.text() != page.sent:
             page.told_at, page.waiting = now, True
-            self._refresh(uri)
+            self._refresh(page.uri)
 
     async def content(self, uri: str) -> str:
         """The text of a page; "" for one that does not exist. Editors escape a URI each in their own way."""

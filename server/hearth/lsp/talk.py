@@ -7,12 +7,14 @@ conversation.
 
 import asyncio
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+from urllib.parse import quote
 
 from lsprotocol import types
 
@@ -41,10 +43,16 @@ DIAGNOSTICS_WAIT_S = 8.0
 """How long after a fix the editor's other tools may take to look again."""
 DIAGNOSTICS_REST_S = 2.0
 """They first take back and then say anew: so long nothing more must come."""
+DIAGNOSTICS_NEWS_S = 1.5
 LOOK_S = 0.05
+REVEAL_WAIT_S = 3.0
+TURN = "---"
+"""The line between two turns of a transcript."""
 PROPOSED_MAX = 100
 PROBLEM_CHARS_MAX = 200
 OWN_WORDS = "…"
+NAME_CHARS_MAX = 40
+_UNNAMED = re.compile(r"[^\w .()-]+")
 WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _CLOUD, _LOCAL = "cloud:", "local:"
 
@@ -60,14 +68,14 @@ class Model:
 
 @dataclass(slots=True)
 class Talk:
-    """`show` opens a page; `models` lists who could answer; `diagnostics` is what is said of a document now, with a
-    number that grows at each news of it."""
+    """`show` opens a page, at a line; `models` lists who could answer; `diagnostics` is what is said of a document now,
+    with a number that grows at each news of it."""
 
     client: Client
     pages: Pages
     engine_chats: Callable[[], Chats]
     editing: Editing
-    show: Callable[[str], None]
+    show: Callable[[str, int | None], None]
     tell: Callable[[Literal["info", "warning"], str], None]
     lenses_changed: Callable[[], None]
     models: Callable[[], Sequence[Model]]
@@ -78,7 +86,7 @@ class Talk:
     applied: dict[str, str] = field(default_factory=dict[str, str])
     """The change in the journal that came of a conversation."""
     latest: str = ""
-    _stops: "set[asyncio.Task[int]]" = field(default_factory=set["asyncio.Task[int]"])
+    _tasks: "set[asyncio.Task[Any]]" = field(default_factory=set["asyncio.Task[Any]"])
 
     @property
     def chats(self) -> Chats:
@@ -158,7 +166,7 @@ class Talk:
             return {"cancelled": True}
         await self.stop(conversation.id)
         done = await self.chats.delete(conversation.id)
-        self.pages.put(_page(conversation.id), f"{say('deleted', language)}\n")
+        self.pages.put(_page(conversation), f"{say('deleted', language)}\n")
         self.proposed.pop(conversation.id, None)
         self.latest = "" if self.latest == conversation.id else self.latest
         self.lenses_changed()
@@ -200,6 +208,8 @@ class Talk:
         self.running[identifier] = task
         page = self._open(identifier)
         proposed: Proposed | None = None
+        if len(conversation.turns) > 1:
+            self._reveal_soon(page)
         try:
             async with self.client.bar(f"Hearth: {title}", lambda: self._stop_soon(identifier)) as bar:
                 proposed = await self._streamed(identifier, page, bar)
@@ -233,27 +243,45 @@ class Talk:
 
     def _stop_soon(self, identifier: str) -> None:
         task = asyncio.get_running_loop().create_task(self.stop(identifier), name="stop")
-        self._stops.add(task)
-        task.add_done_callback(self._stops.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _open(self, identifier: str) -> str:
         """Show a transcript; its URI."""
-        uri = _page(identifier)
+        uri = _page(self.chats.get(identifier))
         self.pages.put(uri, lambda: self.chats.page(identifier))
-        self.show(uri)
+        self.show(uri, None)
         self.lenses_changed()
         return uri
+
+    def _reveal_soon(self, page: str) -> None:
+        """Scroll to the newest question, as soon as the client has it: it stands at the end of a long page."""
+
+        async def reveal() -> None:
+            before = self.pages.shown(page)
+            for _ in range(round(REVEAL_WAIT_S / LOOK_S)):
+                await asyncio.sleep(LOOK_S)
+                text = self.pages.shown(page)
+                if text != before:
+                    lines = text.split("\n")
+                    turns = [number for number, line in enumerate(lines) if line == TURN]
+                    self.show(page, turns[-1] + 1 if turns else len(lines) - 1)
+                    return
+
+        task = asyncio.get_running_loop().create_task(reveal(), name="reveal")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def show_running(self) -> None:
         """Show the transcript of the newest answer that is being written."""
         if self.running:
-            self.show(_page(list(self.running)[-1]))
+            self.show(_page(self.chats.get(list(self.running)[-1])), None)
 
     def _result(self, conversation: Conversation, applied: Applied | None) -> dict[str, Any]:
         answer = conversation.last.answer
         found: dict[str, Any] = {
             "conversation": conversation.id,
-            "page": _page(conversation.id),
+            "page": _page(conversation),
             "text": answer.text,
             "model": answer.model,
             "place": answer.place,
@@ -268,7 +296,7 @@ class Talk:
     async def _apply(self, conversation: Conversation, proposed: Proposed) -> Applied:
         document = conversation.command.uri
         before = self.diagnostics(document)
-        applied = await self.editing.apply(proposed.patch, conversation.title, document, _page(conversation.id))
+        applied = await self.editing.apply(proposed.patch, conversation.title, document, _page(conversation))
         if applied.done:
             self.proposed.pop(conversation.id, None)
             self.applied[conversation.id] = applied.id
@@ -324,6 +352,8 @@ class Talk:
             if answer is None:
                 return None
             prompt = answer
+        if kind == "fix" and not fields.get("diagnostics"):
+            await self._some_diagnostics(document)
         if kind == "refactor" and not (prompt or refactoring):
             answer = await self._refactoring(document, selection)
             if answer is None:
@@ -339,6 +369,12 @@ class Talk:
             self.choice,
             _read_only(document),
         )
+
+    async def _some_diagnostics(self, document: str) -> None:
+        """A client passes them on once they rest: what the user sees already may be on its way."""
+        deadline = time.monotonic() + DIAGNOSTICS_NEWS_S
+        while not self.diagnostics(document)[1] and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_S)
 
     async def _refactoring(self, document: str, selection: Range | None) -> tuple[str, str] | None:
         """(offered refactoring, own words), one of them "", or None."""
@@ -394,11 +430,13 @@ def conversation_of(uri: str) -> str:
     """The conversation whose transcript a URI is, "" for none."""
     if not uri.startswith(CHAT_PAGE):
         return ""
-    return uri.removeprefix(CHAT_PAGE).removesuffix(".md")
+    return uri.removeprefix(CHAT_PAGE).partition("/")[0].removesuffix(".md")
 
 
-def _page(identifier: str) -> str:
-    return f"{CHAT_PAGE}{identifier}.md"
+def _page(conversation: Conversation) -> str:
+    """The URI of a transcript: its last part is what an editor writes on the tab."""
+    name = " ".join(_UNNAMED.sub(" ", conversation.title).split())[:NAME_CHARS_MAX].strip(" .") or conversation.kind
+    return f"{CHAT_PAGE}{conversation.id}/{quote(name)}.md"
 
 
 def _text(fields: Mapping[str, Any], key: str) -> str:
