@@ -12,12 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+# Benchmarks are no package: their folder is on the path for these lines alone, since some are named like our tests.
+BEFORE = sys.path[:]
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "benchmarks"))
 
 import typist_editor
 from typist_editor import Ghost, Run, Typist, offset, position, typed
 from typist_sim import BATCH_TOKENS, DIALECT, Oracle, SimServer, common, tokens_of
 from typist_traces import Trace, brace_blocks, python_blocks
+
+sys.path[:] = BEFORE
 
 SPEED = 100.0
 ABOVE = "".join(f"value_{number} = compute({number}, other={number * 7})\n" for number in range(40))
