@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 BEFORE = sys.path[:]
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "benchmarks"))
 
-import typist_editor
-from typist_editor import Ghost, Run, Typist, offset, position, typed
-from typist_sim import BATCH_TOKENS, DIALECT, Oracle, SimServer, common, tokens_of
-from typist_traces import Trace, brace_blocks, python_blocks
+import typist_editor  # noqa: E402
+from typist_editor import Ghost, Run, Typist, offset, position, typed  # noqa: E402
+from typist_sim import BATCH_TOKENS, DIALECT, Oracle, SimServer, common, tokens_of  # noqa: E402
+from typist_traces import Trace, brace_blocks, python_blocks  # noqa: E402
 
 sys.path[:] = BEFORE
 
