@@ -56,9 +56,9 @@ class Tools:
             desk = _Desk(self, state, approved, chars_max)
             before = dict(self.overlay.changes)
             result = await desk.did(call)
-            for path in self.overlay.changes.keys() | before.keys():
-                if path not in state.bases and path not in bases and self.overlay.changes.get(path) != before.get(path):
-                    bases[path] = self.overlay.original(path)
+            # A file that is gone now is None, as one that was never changed would be.
+            for path in self.overlay.changes.keys() - before.keys() - state.bases.keys() - bases.keys():
+                bases[path] = self.overlay.original(path)
             results.append(result)
         return ToolsRan(tuple(results), dict(self.overlay.changes), bases, approved)
 

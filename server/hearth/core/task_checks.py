@@ -212,7 +212,7 @@ def _script_named(argv: Sequence[str]) -> str:
 
 def words_of(command: str) -> list[str] | None:
     """The words of one plain command; None if it is not that plain."""
-    text = command.strip()
+    text = command.strip(" ")
     if not text or not text.isprintable() or not text.isascii() or _SHELL.search(text) or "&" in text:
         return None
     words: list[str] = []

@@ -281,7 +281,7 @@ def _almost(before: Mapping[str, str], after: Mapping[str, str], paths: list[str
             if word in known:
                 continue
             meant = next((one for one in _swapped(word) if counts[one] >= counts[word] or one in known), "")
-            if meant and counts[meant]:
+            if meant and (counts[meant] or meant in known):
                 line = after[path].count("\n", 0, after[path].find(word))
                 yield Finding("name", path, f"`{word}` stands nowhere else: is `{meant}` meant?", line)
 
