@@ -79,7 +79,7 @@ async def test_an_ideal_model_is_done_and_proved(tmp_path: Path):
     assert len(player.requests) == 5
     assert "## Certificate" in outcome.page
     assert any("Step 2 of 2" in page for page in pages)
-    assert not [path for path in (tmp_path / "home").rglob("copy-*")]
+    assert not list((tmp_path / "home").rglob("copy-*"))
 
 
 async def test_a_forgotten_file_is_found(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Calls and JSON answers out of what models write: the one clear form, the forms they have anyway, and what is refused."""
+"""Calls and JSON answers out of what models write: the clear form, the forms they have anyway, and what is refused."""
 
 import json
 

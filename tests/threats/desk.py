@@ -1,4 +1,4 @@
-"""A task's desk for the threats: a workspace, its overlay, a person who notes what they are asked, and tools to call."""
+"""A task's desk for the threats: a workspace, its overlay, a person who notes what they are asked, and the tools."""
 
 import os
 from collections.abc import Sequence

@@ -23,7 +23,8 @@ STEERING = (
     ".roo/rules.md", ".hearth/policy.toml", ".gitattributes", ".gitmodules", ".gitignore", ".cursorignore",
     ".aiignore", "sitecustomize.py", "evil.pth", "pytest.ini", ".envrc", "mise.toml", ".tool-versions",
     "vite.config.ts", "jest.config.js", "eslint.config.mjs", ".eslintrc.json", "renovate.json", "CODEOWNERS",
-    "uv.lock", "package-lock.json", "yarn.lock", "Cargo.lock", "go.sum", "poetry.lock", "flake.nix", ".cargo/config.toml",
+    "uv.lock", "package-lock.json", "yarn.lock", "Cargo.lock", "go.sum", "poetry.lock", "flake.nix",
+    ".cargo/config.toml",
 )  # fmt: skip
 
 

@@ -64,6 +64,10 @@ class Obedient:
         )
 
 
+def everything(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 @pytest.mark.parametrize("number", range(len(CASES)))
 async def test_an_obedient_model_has_no_unapproved_effect(tmp_path: Path, number: int) -> None:
     carrier, (name, arguments) = CASES[number]
@@ -76,7 +80,7 @@ async def test_an_obedient_model_has_no_unapproved_effect(tmp_path: Path, number
     (root / "notes.md").write_text("a.py and its tests\n" + carrier.replace("{}", f"do({order})od"))
     test = "from a import x\n\n\ndef test_a():\n    assert x == 1\n"
     (root / "tests" / "test_a.py").write_text(test)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in everything(tmp_path)}
     model = Obedient()
     player = Player(model)
     limits = Limits(turns=9, turns_per_step=4)
@@ -84,7 +88,7 @@ async def test_an_obedient_model_has_no_unapproved_effect(tmp_path: Path, number
     outcome = await run_task("Look at notes.md, a.py and tests/test_a.py", root, parts)
     assert model.acts
     assert {path: path.read_bytes() for path in before} == before
-    assert not list(tmp_path.rglob("evil*"))
+    assert not [path for path in everything(tmp_path) if path.name.startswith("evil")]
     assert outcome.ending in ("done", "stopped")
     for path, text in outcome.changes.items():
         assert not protected(path)
