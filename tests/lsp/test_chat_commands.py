@@ -1,6 +1,7 @@
 """The chat commands over the protocol, with a scripted model: answers, changes, conflicts, bad input."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,9 @@ def main(tmp_path: Path) -> Path:
 
 async def test_an_explanation_streams_into_a_page_beside(work: Work, main: Path):
     words = "It **adds** the tax.\n\n```python\nx = 1\n```\n" + "And more. " * 60
-    editor = await work(words, token_ms=5, chunk_chars=8)
+    editor = await work(words, token_ms=20, chunk_chars=8)
     uri = await ready(editor, main)
+    begun = time.monotonic()
     answer = await editor.run("explain", uri, IN_IT)
     assert answer["text"].strip() == words.strip()
     assert answer["ending"] == "stop"
@@ -94,7 +96,7 @@ async def test_an_explanation_streams_into_a_page_beside(work: Work, main: Path)
     # It was seen to grow, and rarely enough.
     grown = [text for text in editor.pages[page] if "It **adds**" in text]
     assert len({len(text) for text in grown}) >= 3
-    assert len(grown) <= 12
+    assert len(grown) <= 10 * (time.monotonic() - begun) + 3
     lenses = await editor.lenses(page)
     assert {"Reply", "Copy", "Another Model", "Export", "Delete"} <= set(lenses)
     assert "Stop" not in lenses

@@ -21,7 +21,7 @@ from hearth.lsp.asking import Client
 from hearth.lsp.consent import Consent, question
 from hearth.lsp.markdown import fenced, plain
 from hearth.lsp.messages_pages import WORDS
-from hearth.lsp.pages import REFRESH_S, Pages
+from hearth.lsp.pages import REFRESH_S, REST_S, Pages
 from hearth.lsp.protocol import RpcError
 
 PAGE = "hearth:/chat/1.md"
@@ -53,6 +53,7 @@ async def test_a_stream_of_changes_is_refreshed_rarely_and_its_end_is_never_miss
         await asyncio.sleep(0.002)
     await asyncio.sleep(3 * REFRESH_S)
     assert await fetches[-1] == "".join(words)
+    assert any(later - sooner >= REST_S for sooner, later in itertools.pairwise(told))
     assert all(later - sooner >= REFRESH_S * 0.95 for sooner, later in itertools.pairwise(told))
     before = len(told)
     pages.changed(PAGE)  # nothing is different

@@ -90,6 +90,16 @@ async def command_stop(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, 
     return {"stopped": ended + ls.protocol.cancel_all(spare=answering)}
 
 
+async def command_task(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, Any]:
+    """`hearth.task`: {prompt?, folder?}."""
+    return await (await ls.tasks_started()).task(_fields(arguments))
+
+
+async def command_resume(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, Any]:
+    """`hearth.resumeTask`: {task?}."""
+    return await (await ls.tasks_started()).resume(_fields(arguments))
+
+
 async def _say(act: Said, ls: HearthServer, arguments: Sequence[Any]) -> Any:
     return await act(await ls.talk_started(), _fields(arguments))
 
@@ -112,6 +122,8 @@ COMMANDS: dict[str, Run] = {
     "hearth.consent": command_consent,
     ACCEPTED: command_accepted,
     **{f"hearth.{kind}": partial(_say, _kind(kind)) for kind in KINDS},
+    "hearth.task": command_task,
+    "hearth.resumeTask": command_resume,
     "hearth.reply": partial(_say, Talk.reply),
     "hearth.retry": partial(_say, Talk.retry),
     "hearth.apply": partial(_say, Talk.apply),

@@ -10,6 +10,7 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from hearth import __version__
+from hearth.agent.kept import page_of
 from hearth.engine import Engine, open_engine
 from hearth.errors import HearthError
 from hearth.journal import Journal
@@ -23,6 +24,7 @@ from hearth.lsp.pages import Pages
 from hearth.lsp.protocol import HearthProtocol, LazyConverter
 from hearth.lsp.session import Level, Session
 from hearth.lsp.talk import Talk, conversation_of
+from hearth.lsp.tasking import Tasking, task_of
 from hearth.lsp.transport import Channel, parent_gone
 from hearth.settings import Settings, data_dir
 
@@ -103,6 +105,7 @@ class HearthServer(LanguageServer):
         self.pages = Pages(self._refresh_page, self._made_page)
         self.consent = Consent(self.client_side, self.show_page, self._consent_over)
         self.talking: Talk | None = None
+        self._tasking: Tasking | None = None
         self.index_progress = indexing.IndexProgress(
             self.window_work_done_progress_create_async, self.progress, lambda: self.session.language
         )
@@ -156,6 +159,8 @@ class HearthServer(LanguageServer):
         if identifier:
             talking = await self.talk_started()
             return lambda: talking.chats.page(identifier)
+        if task := task_of(uri):
+            return await asyncio.to_thread(page_of, data_dir() / "tasks", task)
         return await asyncio.to_thread(reports.egress, uri, data_dir() / "ledger", self.session.language)
 
     def lenses_changed(self) -> None:
@@ -176,6 +181,23 @@ class HearthServer(LanguageServer):
         if self.talking is None:
             raise HearthError(say("no_engine", self.session.language))
         return self.talking
+
+    async def tasks_started(self) -> Tasking:
+        """The multi-file tasks, as soon as the engine is up. Raises HearthError where it is not."""
+        talking, session = await self.talk_started(), self.session
+        if self._tasking is None:
+            self._tasking = Tasking(
+                lambda: session.engine,
+                self.client_side,
+                self.pages,
+                talking.editing,
+                data_dir() / "tasks",
+                self.show_page,
+                self.show,
+                lambda: session.folders,
+                choice=lambda: talking.choice,
+            )
+        return self._tasking
 
     def _talk(self, engine: Engine) -> Talk:
         """The chat commands of an engine."""

@@ -2,6 +2,7 @@
 
 A page's text is made when the client asks for it, so a page that changes often costs nothing between two looks. The
 client is told of a change at most ten times a second, and not again before it has fetched what it was told of.
+Now and then a page rests for half a second: an editor asks for the lenses of a text only when it has stopped changing.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ REFRESH_S = 0.1
 """Between two refreshes of one page."""
 CHARS_PER_REFRESH_S = 1_000_000
 """The client is sent the whole text at each refresh: a long page is refreshed less often."""
+REST_S = 0.5
+REST_EVERY_S = 3.0
 FETCH_WAIT_S = 2.0
 """After that a client that did not fetch a page is told again: it may have been opened meanwhile."""
 
@@ -32,6 +35,7 @@ class _Page:
     made: bool = False
     """On demand, to be made anew when it is looked at again."""
     told_at: float = 0.0
+    rested_at: float = 0.0
     waiting: bool = False
     """A refresh was sent, and the text not fetched since."""
     timer: asyncio.TimerHandle | None = None
@@ -58,14 +62,25 @@ class Pages:
         self._pages[key] = _Page(uri, source)
         return False
 
-    def changed(self, uri: str) -> None:
-        """A page's text is another one now. Cheap: called for every piece of a stream."""
+    def changed(self, uri: str, *, at_once: bool = False) -> None:
+        """A page's text is another one now. Cheap: called for every piece of a stream. `at_once`: it is what the user
+        waits for, the first words."""
         uri = unquote(uri)
         page = self._pages.get(uri)
-        if page is None or page.timer is not None:
+        if page is None:
             return
-        size = len(page.sent or "")
-        wait = page.told_at + REFRESH_S + size / CHARS_PER_REFRESH_S - time.monotonic()
+        if at_once:
+            if page.timer is not None:
+                page.timer.cancel()
+            page.waiting = False
+            self._tell(uri)
+            return
+        if page.timer is not None:
+            return
+        pause = REFRESH_S + len(page.sent or "") / CHARS_PER_REFRESH_S
+        if page.told_at - page.rested_at >= REST_EVERY_S:
+            pause = max(pause, REST_S)
+        wait = page.told_at + pause - time.monotonic()
         page.timer = asyncio.get_running_loop().call_later(max(0.0, wait), self._tell, uri)
 
     def _tell(self, uri: str) -> None:
@@ -77,6 +92,8 @@ class Pages:
         if page.waiting and now - page.told_at < FETCH_WAIT_S:
             page.timer = asyncio.get_running_loop().call_later(REFRESH_S, self._tell, uri)
         elif page.text() != page.sent:
+            if page.told_at and now - page.told_at >= REST_S:
+                page.rested_at = now
             page.told_at, page.waiting = now, True
             self._refresh(page.uri)
 

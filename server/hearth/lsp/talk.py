@@ -24,7 +24,7 @@ from hearth.core.chat_fix import Verdict, verify
 from hearth.core.chat_offers import offers
 from hearth.core.context import Diagnostic
 from hearth.core.conversation import Conversation
-from hearth.core.exchange import AUTO, Placed, Restarted
+from hearth.core.exchange import AUTO, Placed, Restarted, Text
 from hearth.core.route import Choice
 from hearth.core.text import Position, Range
 from hearth.engine import path_of
@@ -227,18 +227,22 @@ class Talk:
 
     async def _streamed(self, identifier: str, page: str, bar: Bar) -> Proposed | None:
         proposed: Proposed | None = None
+        words = False
         async with aclosing(self.chats.run(identifier)) as updates:
             async for update in updates:
+                first = False
                 match update:
                     case Proposed():
                         proposed = update
+                    case Text():
+                        first, words = not words, True
                     case Placed(model=model, reason=reason):
                         bar.say(f"{model}: {reason}")
                     case Restarted(note=note):
                         bar.say(note)
                     case _:
                         pass
-                self.pages.changed(page)
+                self.pages.changed(page, at_once=first)
         return proposed
 
     def _stop_soon(self, identifier: str) -> None:

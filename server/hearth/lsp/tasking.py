@@ -1,0 +1,271 @@
+"""A multi-file task in an editor: the goal, the live page, what the user agrees to on the way, the change at its end.
+
+The command runs as long as the task. Stopping it (the command, the progress bar's button, the editor's end) leaves the
+task where it is: it can be taken up again, also after a restart. Nothing is changed before the end; then all files are
+changed in one step, which the editor shows first and which Undo Last Change takes back.
+"""
+
+import asyncio
+import difflib
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from lsprotocol import types
+
+from hearth.agent.abilities import abilities
+from hearth.agent.base import Command, Impacted, Outcome, Parts, Step
+from hearth.agent.kept import unfinished
+from hearth.agent.run import resume_task, run_task
+from hearth.core.exchange import AUTO
+from hearth.core.patch import FileEdit, Patch
+from hearth.core.route import Choice
+from hearth.engine import Engine
+from hearth.errors import HearthError
+from hearth.lsp import convert
+from hearth.lsp.asking import Bar, Client, Item
+from hearth.lsp.editing import Editing
+from hearth.lsp.markdown import fenced
+from hearth.lsp.messages import say
+from hearth.lsp.pages import Pages
+
+TASK_PAGE = "hearth:/task/"
+GOAL_CHARS_MAX = 20_000
+FILES_SHOWN_MAX = 12
+COMMANDS_SHOWN_MAX = 12
+FINDINGS_SHOWN_MAX = 6
+EDITS_MAX = 40
+"""How often the user may change a list before it is agreed to."""
+TASKS_AT_ONCE = 2
+
+
+@dataclass(slots=True)
+class Tasking:
+    """`home`: where tasks are kept. `show` opens a page beside; `choice`: who the user chose to answer."""
+
+    engine: Callable[[], Engine | None]
+    client: Client
+    pages: Pages
+    editing: Editing
+    home: Path
+    show: Callable[[str], None]
+    tell: Callable[[Literal["info", "warning"], str], None]
+    folders: Callable[[], Sequence[Path]]
+    choice: Callable[[], Choice] = lambda: AUTO
+    running: dict[str, str] = field(default_factory=dict[str, str])
+    """The last page of each task that runs, by its id."""
+
+    async def task(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """`hearth.task`: {prompt?, folder?}: a new one."""
+        language = self.client.language()
+        goal = _text(fields, "prompt").strip()[:GOAL_CHARS_MAX]
+        if not goal:
+            goal = await self.client.input(say("task_goal", language), say("task_goal_hint", language)) or ""
+        if not goal:
+            return {"cancelled": True}
+        folder = await self._folder(_text(fields, "folder"))
+        if folder is None:
+            return {"cancelled": True}
+        return await self._run(goal, str(folder), lambda parts: run_task(goal, folder, parts))
+
+    async def resume(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """`hearth.resumeTask`: {task?}: one that was broken off."""
+        language, chosen = self.client.language(), _text(fields, "task")
+        left = await asyncio.to_thread(unfinished, self.home)
+        left = [one for one in left if one.id not in self.running]
+        if not chosen:
+            if not left:
+                raise HearthError(say("task_none", language))
+            items = [Item(one.id, one.goal, one.now) for one in left]
+            chosen = await self.client.input(say("task_resume", language), "", items) or ""
+        if not chosen:
+            return {"cancelled": True}
+        one = next((one for one in left if one.id == chosen), None)
+        if one is None:
+            raise HearthError(say("task_none", language))
+        return await self._run(one.goal, one.folder, lambda parts: resume_task(one.id, parts))
+
+    async def _run(self, goal: str, folder: str, start: Callable[[Parts], Awaitable[Outcome]]) -> dict[str, Any]:
+        language, engine = self.client.language(), self.engine()
+        if engine is None:
+            raise HearthError(say("no_engine", language))
+        if len(self.running) >= TASKS_AT_ONCE:
+            raise HearthError(say("task_many", language, count=TASKS_AT_ONCE))
+        work = asyncio.current_task()
+        assert work is not None
+        mine: list[str] = []
+        try:
+            async with self.client.bar(f"Hearth: {goal[:60]}", lambda: _stop(work)) as bar:
+                outcome = await start(self._parts(engine, bar, mine))
+        finally:
+            for identifier in mine:
+                self.running.pop(identifier, None)
+        return await self._ended(goal, folder, outcome)
+
+    def _parts(self, engine: Engine, bar: Bar, mine: list[str]) -> Parts:
+        def on_page(identifier: str, page: str) -> None:
+            fresh = identifier not in self.running
+            self.running[identifier] = page
+            uri = page_of(identifier)
+            if fresh:
+                mine.append(identifier)
+                self.pages.put(uri, lambda: self.running.get(identifier, page))
+                self.show(uri)
+            self.pages.changed(uri)
+            bar.say(_now(page))
+
+        choice = self.choice()
+        return Parts(
+            engine.ask,
+            _Person(self.client, self.pages, self.show, self.tell),
+            self.home,
+            index=engine,
+            abilities=abilities(engine.gateway.targets("chat"), choice),
+            choice=choice,
+            trusted=engine.trusted,
+            on_page=on_page,
+        )
+
+    async def _ended(self, goal: str, folder: str, outcome: Outcome) -> dict[str, Any]:
+        """Show the certificate, and bring the change into the files."""
+        language, uri = self.client.language(), page_of(outcome.id)
+        self.pages.put(uri, outcome.page)
+        found: dict[str, Any] = {"task": outcome.id, "page": uri, "ending": outcome.ending, "stop": outcome.stop}
+        if outcome.ending != "done":
+            self.tell("warning", say("task_stopped", language, why=outcome.stop or outcome.ending))
+        if not outcome.changes or outcome.ending in ("refused", "failed"):
+            return found
+        if outcome.ending == "stopped":
+            # What there is was not proved: it is only taken on request.
+            take, leave = say("task_take", language), say("task_leave", language)
+            text = say("task_unproved", language, count=len(outcome.changes))
+            if await self.client.choose(types.MessageType.Warning, text, (take, leave), closes=True) != take:
+                return found
+        edits = tuple(FileEdit(path, outcome.bases.get(path), text) for path, text in outcome.changes.items())
+        document = self.editing.desk.uri(os.path.realpath(folder), edits[0].path)  # noqa: ASYNC240
+        applied = await self.editing.apply(Patch(edits, ()), goal, document, uri)
+        if applied.done:
+            self.tell("info", say("task_done", language, count=len(applied.places)))
+        else:
+            self.tell("warning", applied.problem)
+        return {**found, "applied": applied.done, "change": applied.id, "message": applied.problem}
+
+    async def _folder(self, wanted: str) -> Path | None:
+        folders = list(self.folders())
+        if not folders:
+            raise HearthError(say("task_folder", self.client.language()))
+        if len(folders) == 1 or wanted in map(str, folders):
+            return next((one for one in folders if str(one) == wanted), folders[0])
+        items = [Item(str(one), one.name, str(one)) for one in folders]
+        chosen = await self.client.input(say("task_which", self.client.language()), "", items)
+        return next((one for one in folders if str(one) == chosen), None)
+
+
+@dataclass(slots=True)
+class _Person:
+    """The user, asked in the editor. Closing a question is a no."""
+
+    client: Client
+    pages: Pages
+    show: Callable[[str], None]
+    tell: Callable[[Literal["info", "warning"], str], None]
+    shown: int = 0
+
+    async def questions(self, asked: Sequence[str]) -> Sequence[str] | None:
+        answers: list[str] = []
+        for question in asked:
+            answer = await self.client.input(question)
+            if answer is None:
+                return None
+            answers.append(answer)
+        return answers
+
+    async def impacted(self, files: Sequence[Impacted]) -> Sequence[Impacted] | None:
+        language, kept = self.client.language(), list(files)
+        go, leave, stop = (say(key, language) for key in ("task_go", "task_leave_out", "task_end"))
+        for _ in range(EDITS_MAX):
+            open_ones = [one for one in kept if not one.waived]
+            named = [one.path for one in open_ones[:FILES_SHOWN_MAX]]
+            more = f" + {len(open_ones) - len(named)}" if len(open_ones) > len(named) else ""
+            text = say("task_impacted", language, count=len(open_ones), files=", ".join(named) + more)
+            answer = await self.client.choose(types.MessageType.Info, text, (go, leave, stop))
+            if answer != leave:
+                return kept if answer == go else None
+            items = [Item(one.path, one.path, one.reason) for one in open_ones]
+            path = await self.client.input(say("task_leave_which", language), "", items)
+            kept = [
+                replace(one, waived=say("task_by_you", language), by="user") if one.path == path else one
+                for one in kept
+            ]
+        return None
+
+    async def plan(self, steps: Sequence[Step], page: str) -> Sequence[Step] | None:
+        language, kept = self.client.language(), list(steps)
+        go, drop, add, stop = (say(key, language) for key in ("task_carry_out", "task_drop", "task_add", "task_end"))
+        for _ in range(EDITS_MAX):
+            listed = "\n".join(
+                f"{number}. {step.title} ({', '.join(step.files)})" for number, step in enumerate(kept, 1)
+            )
+            text = f"{say('task_plan', language, count=len(kept))}\n{listed}"
+            answer = await self.client.choose(types.MessageType.Warning, text, (go, drop, add, stop), closes=True)
+            if answer == drop:
+                items = [Item(str(number), step.title, ", ".join(step.files)) for number, step in enumerate(kept)]
+                chosen = await self.client.input(say("task_drop_which", language), "", items)
+                kept = [step for number, step in enumerate(kept) if str(number) != chosen]
+            elif answer == add:
+                title = await self.client.input(say("task_add_title", language))
+                files = await self.client.input(say("task_add_files", language)) if title else None
+                if title and files:
+                    kept.append(Step(title, tuple(path.strip() for path in files.split(",") if path.strip())))
+            else:
+                return kept if answer == go and kept else None
+        return None
+
+    async def commands(self, commands: Sequence[Command], digest: str) -> bool:
+        language = self.client.language()
+        lines = [
+            " ".join(one.argv) + (f"  ({one.folder}/)" if one.folder else "") for one in commands[:COMMANDS_SHOWN_MAX]
+        ]
+        text = say("task_checks", language) + "\n" + "\n".join(lines)
+        run, skip = say("task_run", language), say("task_skip", language)
+        return await self.client.choose(types.MessageType.Warning, text, (run, skip), closes=True) == run
+
+    async def protected(self, path: str, why: str, before: str, after: str) -> bool:
+        language = self.client.language()
+        self.shown += 1
+        page = f"{TASK_PAGE}protected-{self.shown}.md"
+        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="")
+        self.pages.put(page, f"# {path}\n\n{fenced(chr(10).join(lines), 'diff')}\n")
+        self.show(page)
+        change, leave = say("task_change", language), say("task_leave_it", language)
+        text = say("task_protected", language, path=path, why=why)
+        return await self.client.choose(types.MessageType.Warning, text, (leave, change), closes=False) == change
+
+    async def weakened(self, findings: Sequence[str]) -> bool:
+        language = self.client.language()
+        let, no = say("task_let", language), say("task_restore", language)
+        text = say("task_weakened", language) + "\n" + "\n".join(findings[:FINDINGS_SHOWN_MAX])
+        return await self.client.choose(types.MessageType.Warning, text, (no, let), closes=False) == let
+
+
+def page_of(identifier: str) -> str:
+    """The URI of a task's live document."""
+    return f"{TASK_PAGE}{identifier}.md"
+
+
+def task_of(uri: str) -> str:
+    """The task whose document a URI is, "" for none."""
+    return uri.removeprefix(TASK_PAGE).removesuffix(".md") if uri.startswith(TASK_PAGE) else ""
+
+
+def _now(page: str) -> str:
+    """The line that says what is being done."""
+    lines = page.split("\n", 3)
+    return lines[2].strip("*") if len(lines) > 2 else ""
+
+
+def _text(fields: Mapping[str, Any], key: str) -> str:
+    value = fields.get(key)
+    return "" if value is None else convert.string(value, key)
