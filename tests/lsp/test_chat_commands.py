@@ -213,7 +213,7 @@ async def test_tests_are_written_into_a_new_file(work: Work, main: Path):
     created = [step["uri"] for step in editor.edits[0]["edit"]["documentChanges"] if step.get("kind") == "create"]
     assert len(created) == 1
     assert "def test_with_tax" in editor.text(created[0])
-    assert editor.shown[-1] == created[0]
+    await editor.client.until(lambda: created[0] in editor.shown, "the new file is shown")
     await editor.run("undoLastChange", uri)
     assert on_disk(path_of(created[0])) == "(gone)"
 

@@ -1,0 +1,122 @@
+"""Multi-file tasks over the protocol: a scripted model behind a real server, plan and checks agreed to, one step that
+changes every file, and back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat_server import ChatServer, Reply, chat_server
+from editor import EDITOR_CAPABILITIES, Editor
+from hearth.core.exchange import Message, Part, Request
+from hearth.core.origin import USER
+from scenarios.models import Ideal
+from scenarios.scenario import Scenario, scenarios
+
+NAME = "rename_function"
+AGREED = ["Go on", "Carry out", "Do not run"]
+
+
+@pytest.fixture
+def scenario() -> Scenario:
+    return scenarios()[NAME]
+
+
+@pytest.fixture
+def model(scenario: Scenario) -> Iterator[ChatServer]:
+    ideal = Ideal(scenario)
+
+    def answer(messages: list[dict[str, Any]]) -> Reply:
+        said = tuple(Message(one["role"], (Part(one["content"], (USER,)),)) for one in messages)
+        return Reply(ideal.answer(Request("task", said, 1_000, "talk")).text)
+
+    with chat_server() as server:
+        server.answer = answer
+        yield server
+
+
+@pytest.fixture
+async def editor(server, tmp_path: Path, scenario: Scenario, model: ChatServer) -> AsyncIterator[Editor]:
+    scenario.write(tmp_path / "work")
+    client = await begun(server, tmp_path, model)
+    one = Editor(client)
+    folder = {"uri": (tmp_path / "work").as_uri(), "name": "work"}
+    await client.initialize(capabilities=EDITOR_CAPABILITIES, workspaceFolders=[folder])
+    yield one
+    await asyncio.gather(*one.fetching)
+
+
+async def begun(server, home: Path, model: ChatServer):
+    """A server process that has our model server alone."""
+    client = await server({}, initialize=False)
+    (home / "config" / "settings.toml").write_text(model.toml)  # read at `initialize`
+    return client
+
+
+def now(tmp_path: Path, editor: Editor, scenario: Scenario) -> dict[str, str]:
+    """Every file as the editor has it, else as the disk does."""
+    found: dict[str, str] = {}
+    for path in sorted((tmp_path / "work").rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            uri = path.as_uri()
+            text = editor.text(uri) if uri in editor.documents else path.read_text("utf-8")
+            found[path.relative_to(tmp_path / "work").as_posix()] = text
+    return found
+
+
+async def test_a_task_from_goal_to_files_and_back(editor: Editor, tmp_path: Path, scenario: Scenario):
+    editor.buttons = list(AGREED)
+    done = await editor.run("task", prompt=scenario.goal)
+    assert done["ending"] == "done", done
+    assert done["applied"], done
+    texts = now(tmp_path, editor, scenario)
+    assert texts == scenario.solved()
+    (edit,) = editor.edits
+    assert edit["edit"]["changeAnnotations"], "shown before"
+    pages = editor.pages[done["page"]]
+    assert len(pages) > 3, "the page lived"
+    assert "## Certificate" in await editor.page(done["page"])
+    assert [one.get("message", "").partition(" ")[0] for one in editor.asked][:1], "the user was asked"
+    await editor.run("undoLastChange")
+    assert now(tmp_path, editor, scenario) == scenario.files
+
+
+@pytest.mark.parametrize("buttons", [["End the task"], ["Go on", "End the task"], [None], []])
+async def test_what_is_not_agreed_to_does_not_happen(editor: Editor, tmp_path: Path, scenario: Scenario, buttons):
+    editor.buttons = list(buttons)
+    done = await editor.run("task", prompt=scenario.goal)
+    assert done["ending"] == "refused"
+    assert editor.edits == []
+    assert now(tmp_path, editor, scenario) == scenario.files
+
+
+async def test_stopped_and_taken_up_again(editor: Editor, tmp_path: Path, scenario: Scenario, model: ChatServer):
+    """Stopped while the model writes: the task goes on from there, with nothing asked twice."""
+    whole = model.answer
+    model.answer = lambda messages: Reply("\f" + whole(messages).text) if len(model.prompts) == 6 else whole(messages)
+    editor.buttons = list(AGREED)
+    running = asyncio.create_task(editor.run("task", prompt=scenario.goal))
+    while len(model.prompts) < 6:
+        await asyncio.sleep(0.02)
+    assert (await editor.run("stop"))["stopped"] >= 1
+    with pytest.raises(Exception, match=r"."):
+        await running
+    assert now(tmp_path, editor, scenario) == scenario.files
+    model.answer = whole
+    editor.input = [next(iter([""]))]
+    left = await editor.client.command("hearth.resumeTask", {})
+    assert left == {"cancelled": True}
+    (asked,) = [one for one in editor.asked if "items" in one]
+    editor.input, editor.buttons = [asked["items"][0]["value"]], []
+    done = await editor.run("resumeTask")
+    assert done["applied"], done
+    assert now(tmp_path, editor, scenario) == scenario.solved()
+
+
+async def test_without_a_folder_it_says_so(server, tmp_path: Path, model: ChatServer):
+    client = await begun(server, tmp_path, model)
+    await client.initialize(capabilities=EDITOR_CAPABILITIES)
+    with pytest.raises(Exception, match="Open a folder"):
+        await client.command("hearth.task", {"prompt": "do it"})
