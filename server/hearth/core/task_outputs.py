@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from hearth.core.task_protocol import Kind
 from hearth.core.task_state import Check, Finding, Status
+from hearth.core.task_survey import is_test
 
 OUTPUT_CHARS_MAX = 400_000
 FAILURES_MAX = 40
 TEXT_CHARS_MAX = 300
 TAIL_LINES = 12
+NO_TEST = "no test was found"
 MESSAGE_CHARS_MAX = 3_000
 
 _KINDS: dict[str, Kind] = {"tests": "test", "lint": "lint", "types": "types", "build": "build"}
@@ -81,11 +83,11 @@ def judged(command_kind: str, argv: Sequence[str], folder: str, ran: Ran) -> Jud
     summary = _summary(text, passed, failed)
     if ran.code == 0:
         if kind == "test" and passed == 0:
-            return "not verified", "no test was found", 0, failed, ()
+            return "not verified", NO_TEST, 0, failed, ()
         return "passed", summary or "it found nothing wrong", passed, failed, ()
     pytest = "pytest" in argv
     if (pytest and ran.code == 5) or (passed == 0 and failed in (0, None) and "unittest" in argv and not failures):
-        return "not verified", "no test was found", 0, 0, ()
+        return "not verified", NO_TEST, 0, 0, ()
     missing = _MISSING.search(text)
     if ran.code in (126, 127) or (missing and not failures):
         return (
@@ -155,8 +157,7 @@ def _failed_tests(text: str, argv: Sequence[str], base: str) -> Iterator[Finding
             frames = _PYTHON_FRAME.findall(block)
             last = [line for line in block.partition("\n\n----")[0].strip().split("\n") if line and line[0].isalpha()]
             full = owner if owner.endswith(f".{name}") else f"{owner}.{name}"
-            test = f"{owner.partition('.')[0]}.py"
-            yield Finding("test", "", _named(full, _placed_at(_place(frames, test), last[-1] if last else "")))
+            yield Finding("test", "", _named(full, _placed_at(_place(frames, ""), last[-1] if last else "")))
     for one, other in _TAP_FAILED.findall(text):
         name = (one or other).strip()
         if name and name not in seen and not name.startswith("failing tests"):
@@ -167,6 +168,7 @@ def _failed_tests(text: str, argv: Sequence[str], base: str) -> Iterator[Finding
             seen.add(f"{path} {name}")
             yield Finding("test", base + path, _named(name or "it failed", ""))
     for name in _GO_FAILED.findall(text):
+        seen.add(name)
         yield Finding("test", "", _named(name, _message_near(text, name)))
     for one, other in _CARGO_FAILED.findall(text):
         if (name := one or other) not in seen:
@@ -203,7 +205,9 @@ def _placed_at(place: str, message: str) -> str:
 
 def _place(frames: Sequence[tuple[str, str]], test: str) -> str:
     """The last place in the project's own code that a failure went through, where it is not the test itself."""
-    own = [(path, line) for path, line in frames if not path.startswith(("/", "<")) and path != test]
+    own = [
+        (path, line) for path, line in frames if not path.startswith(("/", "<")) and path != test and not is_test(path)
+    ]
     return f"{own[-1][0]}:{own[-1][1]}" if own else ""
 
 
@@ -213,7 +217,7 @@ def _message_near(text: str, name: str) -> str:
     for line in rest.split("\n")[1:20]:
         found = re.search(r"error: ['\"|>-]*\s*(\S.*)|(\w*Error\b.*)|(\w+_test\.go:\d+: .*)", line)
         if found:
-            return next(part for part in found.groups() if part).strip()
+            return next(part for part in found.groups() if part).strip().strip("'\"")
     return ""
 
 
@@ -269,6 +273,8 @@ def new_failures(baseline: Iterable[Check], checks: Iterable[Check]) -> list[Fin
         old = before.get(_command(check))
         known = {identity(one) for one in old.failures} if old and old.status == "failed" else set[str]()
         found += [one for one in check.failures if identity(one) not in known]
+        if old and old.passed and check.command.kind == "tests" and check.summary == NO_TEST:
+            found.append(Finding("test", "", f"no test is found any more, where {old.passed} passed before"))
     return found
 
 

@@ -33,6 +33,7 @@ _QUOTED = re.compile(r"`([^`\n]{2,80})`|\"([^\"\n]{2,80})\"|'([^'\n]{2,80})'")
 _PIECE = re.compile(r"[\w./:@#-]*\w[\w./:@#-]*")
 _LITERAL = re.compile(r"([\"'`])([\w/:.@#-]{3,60})\1")
 _JOINED = re.compile(r"\w[/:._@#-]\w|^/\w|[a-z][A-Z]")
+_URL = re.compile(r"\w+://\S+")
 _FILE = re.compile(r"(?<![\w/])(?:[\w.-]+/)+[\w-]+\.[A-Za-z]\w{0,7}(?![\w/])")
 
 
@@ -49,8 +50,8 @@ def quoted(goal: str) -> tuple[str, ...]:
 
 def new_files(goal: str, survey: Survey) -> tuple[str, ...]:
     """The paths in a goal that are not there yet: files to be made."""
-    paths = dict.fromkeys(match[0] for match in _FILE.finditer(goal))
-    return tuple(path for path in paths if path not in survey.texts and not unfit(path) and "://" not in path)
+    paths = dict.fromkeys(match[0] for match in _FILE.finditer(_URL.sub(" ", goal)))
+    return tuple(path for path in paths if path not in survey.texts and not unfit(path))
 
 
 def impacted(
