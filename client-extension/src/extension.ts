@@ -188,7 +188,7 @@ class Server {
       return vscode.window.showWarningMessage(head!, { modal: true, detail: detail.join("\n") }, ...actions);
     });
     client.onRequest("hearth/input", async ({ items, ...asked }: Input, token) => {
-      const options = { ...asked, title: asked.prompt, placeHolder: asked.placeholder, ignoreFocusOut: true, matchOnDescription: true };
+      const options = { ...asked, placeHolder: asked.placeholder || asked.prompt, ignoreFocusOut: true, matchOnDescription: true };
       const given = items ? (await vscode.window.showQuickPick(items, options, token))?.value : await vscode.window.showInputBox(options, token);
       return { value: given ?? null };
     });

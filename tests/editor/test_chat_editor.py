@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import harness
 import pytest
-from chat_server import MODEL, ChatServer, chat_server
 from harness import Open, Workbench
+
+from chat_server import MODEL, ChatServer, chat_server
 
 pytestmark = pytest.mark.editor
 
@@ -219,6 +220,8 @@ def fixes(bench: Workbench, model: ChatServer) -> None:
     model.says('```typescript\nexport const count: number = "four";\n```\n')
     page("command", title="Hearth: Fix the Problem")
     page("see", selector=harness.TOAST, text="problem is still there")
+    assert "Type 'string'" in model.prompts[-1]
+    page("see", selector=".view-line", text="withTax")  # the rest of the file is as it was
     page.shot("fix-failed")
     page("click", selector=f"{harness.TOAST} .monaco-button", text="Undo")
     assert bench.save("shop.ts", lambda text: text == TYPESCRIPT) == TYPESCRIPT

@@ -82,7 +82,7 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "lens_retry": ("Another Model", "Autre modèle", "Otro modelo"),
     "lens_export": ("Export", "Exporter", "Exportar"),
     "lens_undo": ("Hearth changed this: Undo", "Modifié par Hearth : annuler", "Cambiado por Hearth: deshacer"),
-    "lens_undo_page": ("Undo the Change", "Annuler la modification", "Deshacer el cambio"),
+    "lens_undo_page": ("Undo", "Annuler", "Deshacer"),
     "lens_keep": ("Keep", "Garder", "Conservar"),
     "lens_show": ("Show the Answer", "Voir la réponse", "Ver la respuesta"),
     # Code actions

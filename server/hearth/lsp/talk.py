@@ -215,7 +215,7 @@ class Talk:
                 proposed = await self._streamed(identifier, page, bar)
         finally:
             self.running.pop(identifier, None)
-            self.pages.changed(page)
+            self.pages.changed(page, at_once=True)
             self.lenses_changed()
         conversation = self.chats.get(identifier)
         if proposed is None:
@@ -356,8 +356,9 @@ class Talk:
             if answer is None:
                 return None
             prompt = answer
-        if kind == "fix" and not fields.get("diagnostics"):
-            await self._some_diagnostics(document)
+        problems = convert.diagnostic_list(fields) if fields.get("diagnostics") else ()
+        if kind == "fix" and not problems:
+            problems, selection = await self._problems(document, selection)
         if kind == "refactor" and not (prompt or refactoring):
             answer = await self._refactoring(document, selection)
             if answer is None:
@@ -369,16 +370,25 @@ class Talk:
             selection,
             prompt,
             refactoring,
-            convert.diagnostic_list(fields) if fields.get("diagnostics") else (),
+            problems,
             self.choice,
             _read_only(document),
         )
 
-    async def _some_diagnostics(self, document: str) -> None:
-        """A client passes them on once they rest: what the user sees already may be on its way."""
+    async def _problems(self, document: str, selection: Range | None) -> tuple[tuple[Diagnostic, ...], Range | None]:
+        """What is wrong on the lines where the user is, and those lines; else () and the selection as it was.
+
+        A client passes problems on once they rest: what the user sees already may be on its way."""
         deadline = time.monotonic() + DIAGNOSTICS_NEWS_S
         while not self.diagnostics(document)[1] and time.monotonic() < deadline:
             await asyncio.sleep(LOOK_S)
+        if selection is None:
+            return (), None
+        first, last = sorted((selection.start.line, selection.end.line))
+        here = tuple(one for one in self.diagnostics(document)[1] if first <= one.line <= last)
+        if not here or selection.start != selection.end:
+            return here, selection
+        return here, Range(Position(first, 0), Position(first + 1, 0))
 
     async def _refactoring(self, document: str, selection: Range | None) -> tuple[str, str] | None:
         """(offered refactoring, own words), one of them "", or None."""

@@ -144,7 +144,9 @@ class Tasking:
             if await self.client.choose(types.MessageType.Warning, text, (take, leave), closes=True) != take:
                 return found
         edits = tuple(FileEdit(path, outcome.bases.get(path), text) for path, text in outcome.changes.items())
-        document = self.editing.desk.uri(os.path.realpath(folder), edits[0].path)  # noqa: ASYNC240
+        real = os.path.realpath(folder)  # noqa: ASYNC240
+        named = next((str(one) for one in self.folders() if os.path.realpath(one) == real), real)  # noqa: ASYNC240
+        document = self.editing.desk.uri(named, edits[0].path)
         applied = await self.editing.apply(Patch(edits, ()), goal, document, uri)
         if applied.done:
             self.tell("info", say("task_done", language, count=len(applied.places)))
@@ -195,10 +197,8 @@ class _Person:
                 return kept if answer == go else None
             items = [Item(one.path, one.path, one.reason) for one in open_ones]
             path = await self.client.input(say("task_leave_which", language), "", items)
-            kept = [
-                replace(one, waived=say("task_by_you", language), by="user") if one.path == path else one
-                for one in kept
-            ]
+            waived = say("task_by_you", language)
+            kept = [replace(one, waived=waived, by="user") if one.path == path else one for one in kept]
         return None
 
     async def plan(self, steps: Sequence[Step], page: str) -> Sequence[Step] | None:
@@ -248,6 +248,10 @@ class _Person:
         let, no = say("task_let", language), say("task_restore", language)
         text = say("task_weakened", language) + "\n" + "\n".join(findings[:FINDINGS_SHOWN_MAX])
         return await self.client.choose(types.MessageType.Warning, text, (no, let), closes=False) == let
+
+
+def _stop(work: "asyncio.Task[Any]") -> None:
+    work.cancel()
 
 
 def page_of(identifier: str) -> str:
