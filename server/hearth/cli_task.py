@@ -10,13 +10,15 @@ import difflib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hearth.agent.abilities import abilities
 from hearth.agent.applying import apply
 from hearth.agent.base import Command, Impacted, Outcome, Parts, Step
-from hearth.agent.cassette import redacted, replayed
+from hearth.agent.cassette import known, redacted, replayed
 from hearth.agent.run import resume_task, run_task
 from hearth.cli_ask import described, typed_line, visible
 from hearth.core.approval import Answer
@@ -48,6 +50,7 @@ def add(commands: Any, run: Any) -> None:
     command.add_argument("--yes", action="store_true", help="agree to plan, checks, and sending within the budget")
     command.add_argument("--apply", action="store_true", help="write the changes when the task is done")
     command.add_argument("--resume", metavar="ID", default="", help="go on with a task that was broken off")
+    command.add_argument("--list", action="store_true", help="the tasks that there is a record of, the newest first")
     command.add_argument("--replay", type=Path, metavar="FILE", help="play a recorded task again: nothing is done")
     command.add_argument("--redacted", type=Path, metavar="FILE", help="a recorded task without its texts, to stdout")
     command.add_argument("--json", action="store_true")
@@ -63,6 +66,8 @@ def task(options: argparse.Namespace, settings: Settings, out: Say, note: Say) -
             for record in redacted(options.redacted):
                 out(record.decode("ascii"))
             return DONE
+        if options.list:
+            return _list(options.json, out)
         if not options.resume and not options.goal.strip():
             note("GOAL must not be empty.")
             return USAGE
@@ -75,6 +80,17 @@ def task(options: argparse.Namespace, settings: Settings, out: Say, note: Say) -
             out(json.dumps({"error": error.message, "remedy": error.remedy}) + "\n")
         note(visible(f"{error.message} {error.remedy}".rstrip()))
         return FAILED
+
+
+def _list(as_json: bool, out: Say) -> int:
+    """The recorded tasks."""
+    found = known(data_dir() / "tasks")
+    if as_json:
+        out(json.dumps({"tasks": [asdict(one) for one in found]}) + "\n")
+    for one in () if as_json else found:
+        when = datetime.fromtimestamp(one.at_s).strftime("%Y-%m-%d %H:%M")
+        out(visible(f"{one.id}  {when}  {one.ending or 'broken off':10}  {' '.join(one.goal.split())[:80]}") + "\n")
+    return DONE
 
 
 def _replay(path: Path, as_json: bool, out: Say, note: Say) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from hearth.agent.base import Outcome, Parts
-from hearth.agent.cassette import Cassette, resumed
+from hearth.agent.cassette import Cassette, pruned, resumed
 from hearth.agent.checks import Checks
 from hearth.agent.overlay import Overlay
 from hearth.agent.tools import Tools
@@ -71,6 +71,7 @@ async def run_task(goal: str, root: Path, parts: Parts, task_id: str = "") -> Ou
     folder = os.path.realpath(root)  # noqa: ASYNC240
     start = Start(name, goal, folder, token_hex(3), parts.limits, parts.abilities, parts.choice, parts.trusted)
     cassette = Cassette(parts.home / name)
+    await asyncio.to_thread(pruned, parts.home)
     await asyncio.to_thread(cassette.begin, start)
     return await _Run(parts, cassette).whole(begin(start))
 
