@@ -6,6 +6,7 @@ A scenario is one text file. Its head has `key: value` lines, a value going on i
     language     python, javascript, typescript or mixed
     forgettable  the files of the solution that are left out most easily
     goal         what the user asks for
+    heldout      "yes" for what was written after the loop, and never looked at while it was made better
 
 Then come sections, each under a line `=== WHAT PATH`, without blank lines at their end:
 
@@ -48,6 +49,7 @@ class Scenario:
     files: Mapping[str, str]
     solution: Mapping[str, str | None]
     hidden: Mapping[str, str]
+    heldout: bool = False
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -116,7 +118,16 @@ def parse(name: str, text: str) -> Scenario:
     assert set(listed) <= set(solution), (name, listed)
     assert set(optional) <= set(solution), (name, optional)
     return Scenario(
-        name, values["kind"], values["language"], values["goal"], listed, tuple(optional), files, solution, hidden
+        name,
+        values["kind"],
+        values["language"],
+        values["goal"],
+        listed,
+        tuple(optional),
+        files,
+        solution,
+        hidden,
+        values.get("heldout") == "yes",
     )
 
 
