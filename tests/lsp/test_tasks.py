@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lsp_client import ServerError
 
 from chat_server import ChatServer, Reply, chat_server
 from editor import EDITOR_CAPABILITIES, Editor
@@ -93,24 +94,35 @@ async def test_what_is_not_agreed_to_does_not_happen(editor: Editor, tmp_path: P
 
 
 async def test_stopped_and_taken_up_again(editor: Editor, tmp_path: Path, scenario: Scenario, model: ChatServer):
-    """Stopped while the model writes: the task goes on from there, with nothing asked twice."""
+    """Stopped while the model writes: the task goes on from there, and what was agreed to is not asked again."""
     whole = model.answer
-    model.answer = lambda messages: Reply("\f" + whole(messages).text) if len(model.prompts) == 6 else whole(messages)
+    held = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(messages: list[dict[str, Any]]) -> Reply:
+        if len(model.prompts) < 3:
+            return whole(messages)
+        loop.call_soon_threadsafe(held.set)
+        return Reply("\f" + whole(messages).text)
+
+    model.answer = slow
     editor.buttons = list(AGREED)
     running = asyncio.create_task(editor.run("task", prompt=scenario.goal))
-    while len(model.prompts) < 6:
-        await asyncio.sleep(0.02)
-    assert (await editor.run("stop"))["stopped"] >= 1
-    with pytest.raises(Exception, match=r"."):
-        await running
+    async with asyncio.timeout(30):
+        await held.wait()
+        assert (await editor.run("stop"))["stopped"] >= 1
+        with pytest.raises(ServerError):
+            await running
     assert now(tmp_path, editor, scenario) == scenario.files
+    model.go_on()
     model.answer = whole
-    editor.input = [next(iter([""]))]
-    left = await editor.client.command("hearth.resumeTask", {})
-    assert left == {"cancelled": True}
-    (asked,) = [one for one in editor.asked if "items" in one]
-    editor.input, editor.buttons = [asked["items"][0]["value"]], []
-    done = await editor.run("resumeTask")
+    editor.input = [None]
+    assert await editor.run("resumeTask") == {"cancelled": True}
+    listed = next(one["items"] for one in editor.asked if "items" in one)
+    assert [one["label"] for one in listed] == [scenario.goal]
+    editor.input, editor.buttons = [listed[0]["value"]], ["Carry out", "Do not run"]
+    async with asyncio.timeout(30):
+        done = await editor.run("resumeTask")
     assert done["applied"], done
     assert now(tmp_path, editor, scenario) == scenario.solved()
 
