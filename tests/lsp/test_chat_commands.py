@@ -385,7 +385,7 @@ async def test_a_page_of_ours_links_to_files(work: Work, main: Path):
     editor = await work("It adds the tax.")
     uri = await ready(editor, main)
     answer = await editor.run("explain", uri, IN_IT)
-    await editor.page(answer["page"])
+    assert "[main.py](main.py" in await editor.page(answer["page"])
     links = await editor.client.request("textDocument/documentLink", {"textDocument": {"uri": answer["page"]}})
     assert any(link["target"].startswith(uri) for link in links)
 

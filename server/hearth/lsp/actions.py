@@ -37,7 +37,7 @@ _DEFINITION = re.compile(
 )
 _FENCE = re.compile(r"(`{3,}|~{3,})")
 _ENTRY = re.compile(r"- (#(\d+)) ")
-_LINK = re.compile(r"\]\(((?:file|hearth):[^()\s]+)\)")
+_LINK = re.compile(r"\]\(((?:file:|hearth:)?[^()\s:#][^()\s:]*)\)")
 
 
 # Code actions
@@ -202,8 +202,9 @@ def _lens(line: int, title: str, command: str, argument: Mapping[str, Any]) -> t
 # Links
 
 
-def links(uri: str, text: str) -> list[types.DocumentLink]:
-    """The links of a page of ours: to files of the workspace, to other pages, and in the ledger to each request."""
+def links(uri: str, text: str, folder: str = "") -> list[types.DocumentLink]:
+    """The links of a page of ours: to files of the workspace (paths in it too, where its URI is `folder`), to other
+    pages, and in the ledger to each request."""
     found: list[types.DocumentLink] = []
     ledger = uri.startswith((EGRESS, EGRESS_OF))
     for number, line in enumerate(text.split("\n")):
@@ -214,7 +215,9 @@ def links(uri: str, text: str) -> list[types.DocumentLink]:
             before = len(line[: match.start(1)].encode("utf-16-le")) // 2
             size = len(match[1].encode("utf-16-le")) // 2
             where = types.Range(types.Position(number, before), types.Position(number, before + size))
-            found.append(types.DocumentLink(where, match[1]))
+            target = match[1] if ":" in match[1].partition("/")[0] else f"{folder}/{match[1]}" if folder else ""
+            if target:
+                found.append(types.DocumentLink(where, target))
             if len(found) >= LINKS_MAX:
                 return found
     return found

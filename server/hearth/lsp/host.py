@@ -158,7 +158,7 @@ class HearthServer(LanguageServer):
         identifier = conversation_of(uri)
         if identifier:
             talking = await self.talk_started()
-            return lambda: talking.chats.page(identifier)
+            return lambda: talking.transcript(identifier)
         if task := task_of(uri):
             return await asyncio.to_thread(page_of, data_dir() / "tasks", task)
         return await asyncio.to_thread(reports.egress, uri, data_dir() / "ledger", self.session.language)

@@ -282,7 +282,8 @@ async def code_lens(ls: HearthServer, params: object) -> list[types.CodeLens]:
 
 async def document_link(ls: HearthServer, params: object) -> list[types.DocumentLink]:
     uri = convert.document_uri(params)
-    return actions.links(uri, ls.pages.shown(uri))
+    folder = next((one.as_uri() for one in ls.session.folders), "")
+    return actions.links(uri, ls.pages.shown(uri), folder)
 
 
 async def execute_command(ls: HearthServer, params: object) -> Any:

@@ -25,6 +25,7 @@ from hearth.core.chat_offers import offers
 from hearth.core.context import Diagnostic
 from hearth.core.conversation import Conversation
 from hearth.core.exchange import AUTO, Placed, Restarted, Text
+from hearth.core.markdown import file_uri
 from hearth.core.route import Choice
 from hearth.core.text import Position, Range
 from hearth.engine import path_of
@@ -253,10 +254,16 @@ class Talk:
     def _open(self, identifier: str) -> str:
         """Show a transcript; its URI."""
         uri = _page(self.chats.get(identifier))
-        self.pages.put(uri, lambda: self.chats.page(identifier))
+        self.pages.put(uri, lambda: self.transcript(identifier))
         self.show(uri, None)
         self.lenses_changed()
         return uri
+
+    def transcript(self, identifier: str) -> str:
+        """The page of a conversation. Links into the workspace are shortened to the path in it: it is read as text."""
+        text = self.chats.page(identifier)
+        folder = next(iter(self.editing.desk.folders), "")
+        return text.replace(f"]({file_uri(folder)}/", "](") if folder else text
 
     def _reveal_soon(self, page: str) -> None:
         """Scroll to the newest question, as soon as the client has it: it stands at the end of a long page."""
