@@ -18,7 +18,8 @@ from typing import Any
 from hearth.agent.abilities import abilities
 from hearth.agent.applying import apply
 from hearth.agent.base import Command, Impacted, Outcome, Parts, Step
-from hearth.agent.cassette import known, redacted, replayed
+from hearth.agent.cassette import redacted, replayed
+from hearth.agent.kept import listed
 from hearth.agent.run import resume_task, run_task
 from hearth.cli_ask import described, typed_line, visible
 from hearth.core.approval import Answer
@@ -84,7 +85,7 @@ def task(options: argparse.Namespace, settings: Settings, out: Say, note: Say) -
 
 def _list(as_json: bool, out: Say) -> int:
     """The recorded tasks."""
-    found = known(data_dir() / "tasks")
+    found = listed(data_dir() / "tasks")
     if as_json:
         out(json.dumps({"tasks": [asdict(one) for one in found]}) + "\n")
     for one in () if as_json else found:

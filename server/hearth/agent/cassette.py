@@ -14,7 +14,6 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +21,6 @@ from secrets import token_hex
 from typing import Any, cast
 
 from hearth import __version__
-from hearth.agent.copying import removed
 from hearth.core.exchange import Message
 from hearth.core.task import begin, observed
 from hearth.core.task_protocol import TOOL_NAMES
@@ -34,9 +32,7 @@ VERSION = 1
 LINE_BYTES_MAX = 64_000_000
 LINES_MAX = 20_000
 NAME = "journal.jsonl"
-KEPT_MAX = 100
-"""Tasks; of more the oldest are forgotten."""
-_ID = re.compile(r"[0-9A-Za-z][\w-]{0,39}")
+ID = re.compile(r"[0-9A-Za-z][\w-]{0,39}")
 SUM_CHARS = 16
 _KEPT_WHOLE = frozenset((
     "record", "kind", "version", "product", "sum", "role", "digest", "ending", "status", "id", "call_id", "stage",
@@ -172,7 +168,7 @@ def resumed(folder: Path) -> tuple[State, Cassette]:
     """A task as it was left, and its file with what was unfinished cut off. A last observation that nobody answered, or
     that it was stopped, counts for nothing: it goes on from before. Raises CassetteError."""
     path = folder / NAME
-    if not _ID.fullmatch(folder.name) or not path.is_file():
+    if not ID.fullmatch(folder.name) or not path.is_file():
         raise CassetteError(f"There is no task {folder.name[:60]}.", "`hearth task --list` shows those that there are.")
     found, size = records(path)
     while found and (last := found[-1]).get("record") == "saw" and last.get("kind") in _UNDONE:
@@ -185,48 +181,6 @@ def resumed(folder: Path) -> tuple[State, Cassette]:
     except OSError as error:
         raise CassetteError(f"{path} cannot be written: {error.strerror}.") from error
     return replayed(path).state, Cassette(folder)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A task that there is a record of. `ending`: "" for one that was broken off. `at_s`: of its last line, epoch."""
-
-    id: str
-    goal: str
-    folder: str
-    ending: str
-    at_s: float
-
-
-def known(home: Path, most: int = KEPT_MAX) -> list[Known]:
-    """The recorded tasks, the newest first; those that cannot be read are left out. Blocks."""
-    found: list[Known] = []
-    for at_s, folder in _folders(home)[:most]:
-        try:
-            state = replayed(folder / NAME).state
-        except CassetteError:
-            continue
-        found.append(Known(folder.name, state.start.goal, state.start.folder, state.ending or "", at_s))
-    return found
-
-
-def _folders(home: Path) -> list[tuple[float, Path]]:
-    """The tasks' folders, the newest first."""
-    found: list[tuple[float, Path]] = []
-    try:
-        for folder in home.iterdir():
-            if _ID.fullmatch(folder.name):
-                with suppress(OSError):
-                    found.append(((folder / NAME).stat().st_mtime, folder))
-    except OSError:
-        return []
-    return sorted(found, key=lambda one: (-one[0], one[1].name))
-
-
-def pruned(home: Path) -> None:
-    """Forget the oldest tasks beyond KEPT_MAX. Blocks."""
-    for _, folder in _folders(home)[KEPT_MAX:]:
-        removed(folder)
 
 
 _UNDONE = frozenset((NoAnswer.__name__, Stopped.__name__))

@@ -14,10 +14,11 @@ from pathlib import Path
 from secrets import token_hex
 
 from hearth.agent.base import Outcome, Parts
-from hearth.agent.cassette import Cassette, pruned, resumed
+from hearth.agent.cassette import Cassette, resumed
 from hearth.agent.checks import Checks
+from hearth.agent.kept import pruned
 from hearth.agent.overlay import Overlay
-from hearth.agent.tools import Tools
+from hearth.agent.tools import Tools, hits_in
 from hearth.core.exchange import Done, Event, Note, Placed, Request, Restarted, Text
 from hearth.core.origin import Origin, sources
 from hearth.core.task import begin, next_action, observed, tools_of
@@ -189,14 +190,13 @@ class _Run:
         found: list[tuple[str, int, int, str]] = []
         if self._parts.index is not None:
             try:
-                hits = await self._parts.index.search(query, FOUND_HITS)
-                found = [(str(h["path"]), int(h["start_line"]), int(h["end_line"]), str(h["text"])) for h in hits]
+                found = hits_in(self._overlay, await self._parts.index.search(query, FOUND_HITS))
             except WorkerError:
                 found = []
         if not found:
             hits = await asyncio.to_thread(self._overlay.after().search, query, FOUND_HITS)
             found = [(hit.path, hit.start, hit.end, hit.text) for hit in hits]
-        return [one for one in found if not self._overlay.refused(one[0])]
+        return found
 
     async def _found(self, action: Find) -> list[Impacted]:
         survey = self._overlay.before()

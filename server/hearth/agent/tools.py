@@ -5,10 +5,11 @@ A tool that cannot do what it was asked says precisely why, in words that a mode
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import cast
+from typing import Any, cast
 
 from hearth.agent.base import Index, Person
 from hearth.agent.overlay import Overlay, Refusal
@@ -163,7 +164,7 @@ class _Desk:
             pieces.append(f"{hit.path}:{hit.start + 1}-{hit.end}\n{body}")
             paths.append(hit.path)
         for path, start, end, text in await self._indexed(query, limit) if len(pieces) < limit else ():
-            if path not in paths and not self.tools.overlay.refused(path):
+            if path not in paths and path not in self.tools.overlay.changes:
                 pieces.append(f"{path}:{start + 1}-{end}\n{text}")
                 paths.append(path)
         if not pieces:
@@ -174,10 +175,9 @@ class _Desk:
         if self.tools.index is None:
             return []
         try:
-            hits = await self.tools.index.search(query, limit)
+            return hits_in(self.tools.overlay, await self.tools.index.search(query, limit))
         except WorkerError:
             return []
-        return [(str(h["path"]), int(h["start_line"]), int(h["end_line"]), str(h["text"])) for h in hits]
 
     def _symbols(self, call: Call, path: str, name: str) -> Result:
         survey = self.tools.overlay.after()
@@ -317,6 +317,14 @@ class _Desk:
         self.tools.overlay.put(path, None)
         self.tools.overlay.put(to, text)
         return self._noted(call, f"{path} is {to} now.")
+
+
+def hits_in(overlay: Overlay, hits: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, int, str]]:
+    """(path, first line, last, text) of what an index found in this workspace: not in another folder that is open, and
+    nothing that the task may not see."""
+    own = [hit for hit in hits if os.path.realpath(str(hit.get("folder", overlay.root))) == str(overlay.root)]
+    known = [hit for hit in own if str(hit["path"]) in overlay.base]
+    return [(str(hit["path"]), int(hit["start_line"]), int(hit["end_line"]), str(hit["text"])) for hit in known]
 
 
 def _line(text: str) -> str:
