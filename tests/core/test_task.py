@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearth.core.exchange import PRODUCT, Message, ToolCall
+from hearth.core.route import Choice
 from hearth.core.task import begin, next_action, observed, reached, result_chars
 from hearth.core.task_page import certificate, page, progress
 from hearth.core.task_parts import Abilities, Command, Impacted, Limits
@@ -331,6 +332,27 @@ def test_stopped_at_any_moment_it_ends_in_order():
         assert (state.ending, state.stop) == ("stopped", "you stopped it")
         assert page(state)
         assert certificate(state)["ending"] == "stopped"
+
+
+def test_refused_to_leave_it_goes_on_at_home():
+    hands = Hands(NoAnswer("Nothing was sent.", refused=True), *PREFACE, *WORK)
+    hands.until(AskModel)
+    hands.state = observed(hands.state, hands.does())
+    assert next_action(hands.state).choice.place == "local"  # type: ignore[union-attr]
+    assert hands.run().ending == "done"
+    assert any("your own models only" in note for note in hands.state.notes)
+
+
+def test_refused_where_the_cloud_was_chosen_it_ends():
+    state = Hands(NoAnswer("Nothing was sent.", refused=True), choice=Choice("cloud")).run()
+    assert (state.ending, state.stop) == ("refused", "Nothing was sent.")
+
+
+def test_nobody_in_the_cloud_answers_the_escalation():
+    hands = Hands(*PREFACE, *WORK, DONE, NoAnswer("No credits."), faults=((FAULT,),))
+    state = hands.run()
+    assert state.local_only
+    assert "the same findings came back" in state.stop
 
 
 def test_what_does_not_belong_is_refused():

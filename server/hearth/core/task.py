@@ -193,7 +193,9 @@ def _question(state: State) -> AskModel:
     elif state.phase == "correct" and state.round == 1:
         files = max(1, len({one.path for one in state.findings}))
     choice = state.start.choice
-    if state.escalated and choice.place == "auto":
+    if choice.place == "auto" and state.local_only:
+        choice = Choice("local", "", choice.models)
+    elif choice.place == "auto" and state.escalated:
         choice = Choice("cloud", choice.model, choice.models)
     return AskModel(
         state.phase, output_tokens(state), files, calls and abilities.tools, not calls and abilities.schema, choice
@@ -242,6 +244,10 @@ def _no_answer(state: State, seen: NoAnswer) -> State:
     if seen.overflow and state.overflows < OVERFLOWS_MAX:
         smaller = replace(state, window=max(WINDOW_MIN, int(state.window * 0.6)), overflows=state.overflows + 1)
         return _fit(smaller)
+    away = seen.refused or state.escalated
+    if away and state.start.choice.place == "auto" and not state.local_only:
+        note = f"from here on with your own models only: {seen.message}"
+        return replace(state, local_only=True, notes=(*state.notes, note))
     stop = replace(state, stop_remedy=seen.remedy)
     if seen.refused:
         return _ended(stop, "stopped" if state.changes else "refused", seen.message)

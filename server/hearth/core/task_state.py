@@ -373,6 +373,8 @@ class State:
     weakened_asked: frozenset[str] = frozenset()
     weakened_agreed: frozenset[str] = frozenset()
     overflows: int = 0
+    local_only: bool = False
+    """The user did not let it leave, or nobody in the cloud answered: the rest is done by their own models."""
     escalated: bool = False
     notes: tuple[str, ...] = ()
     spent: Spent = field(default_factory=Spent)
