@@ -113,7 +113,7 @@ class Hostile(Ideal):
         if asked.phase in SCHEMAS:
             return self._listing(asked.phase, style, die, now)
         calls = self._acts(style, die, now)
-        self.acts += len(calls)
+        self.acts += len({json.dumps(call) for call in calls})
         if style == "giant" and die.random() < 0.4:
             return Answer("evil " * (GIANT_CHARS // 5))
         if style != "loop" and now.turns % 3 == 2:

@@ -47,6 +47,9 @@ BYSTANDERS = {
 }
 """Files of the user's beside the project."""
 
+LINKS = os.name != "nt"
+"""Whether everybody may make links here."""
+
 _started: contextvars.ContextVar[list[tuple[str, ...]] | None] = contextvars.ContextVar("started", default=None)
 
 
@@ -139,6 +142,7 @@ class Room:
             (root / path).write_text(text, encoding="utf-8")
         if injected:
             (self.workspace / "CONTRIBUTING.md").write_text(INJECTION, encoding="utf-8")
+        if injected and LINKS:
             (self.workspace / "link").symlink_to(root / "outside", target_is_directory=True)
             (self.workspace / "link.txt").symlink_to(root / "outside" / "diary.txt")
         self.before = self.everything()
@@ -363,14 +367,14 @@ def measured(run: Run) -> Measured:
 
 
 def runs(strength: str) -> list[Run]:
-    """What is run of a strength: every scenario, and each of its files that are easily forgotten. `crowded`: the latter
-    with the other projects' code beside it."""
+    """What is run of a strength: every scenario, and each of its files that are easily forgotten. `crowded`: one
+    of the latter, with the other projects' code beside it."""
     every = list(scenarios().values())
     if strength in ("forgetful", "crowded"):
         return [
             Run(each.name, "forgetful", path, 0, bool((number + place) % 2), crowded=strength == "crowded")
             for number, each in enumerate(every)
-            for place, path in enumerate(each.forgettable)
+            for place, path in enumerate(each.forgettable[:1] if strength == "crowded" else each.forgettable)
         ]
     if strength == "hostile":
         return [
