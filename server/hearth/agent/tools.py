@@ -18,7 +18,7 @@ from hearth.core.exchange import PRODUCT
 from hearth.core.origin import Origin, file_origin, sources, tool_origin
 from hearth.core.patch import Target
 from hearth.core.task_calls import Call
-from hearth.core.task_findings import findings
+from hearth.core.task_findings import findings, of_file
 from hearth.core.task_guard import protected
 from hearth.core.task_protocol import READ_LINES_MAX
 from hearth.core.task_state import Check, Finding, Result, State, ToolsRan
@@ -272,7 +272,8 @@ class _Desk:
         if why := await self._barred(path, before, after):
             return self._no(call, f"{path} was not changed: {why}.")
         self.tools.overlay.put(path, after)
-        broken = [one.line_text for one in await self.found() if one.path == path and one.kind in ("parse", "import")]
+        overlay = self.tools.overlay
+        broken = [one.line_text for one in of_file(overlay.before(), overlay.after(), path)]
         said = f"{path} {done}."
         if not broken:
             return self._noted(call, said)

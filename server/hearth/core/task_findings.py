@@ -16,10 +16,11 @@ from typing import cast
 
 from hearth.core.facts import Import
 from hearth.core.grammars import language_of
+from hearth.core.impact import hands_on
 from hearth.core.patch_syntax import broken_line, parses
 from hearth.core.task_reach import literals
 from hearth.core.task_state import Finding
-from hearth.core.task_survey import DATA, PROSE, Survey, is_test, telling
+from hearth.core.task_survey import DATA, PROSE, Survey, is_test, telling, words_in
 
 FINDINGS_MAX = 60
 PLACES_PER_FILE_MAX = 3
@@ -31,7 +32,6 @@ IMPORTING = frozenset(("python", "typescript", "typescriptreact", "javascript", 
 GONE_PLACES_MAX = 4
 """Files that still hold a text: of more it is a word like any other."""
 
-_WORD = re.compile(r"\b[^\W\d]\w{4,40}\b")
 _HISTORY = re.compile(
     r"(?:^|/)(?:changelog|changes|history|news|releases?|upgrading|migrating)[^/]*$|(?:^|/)(?:migrations?|alembic)/",
     re.IGNORECASE,
@@ -81,7 +81,7 @@ def findings(before: Survey, after: Survey, changed: Iterable[str], goal: str = 
     found += _stale(before, after, paths)
     found += _still_there(before, after, goal)
     found += _texts_gone(before.texts, after.texts, paths)
-    found += _almost(before.texts, after.texts, paths)
+    found += _almost(before, after, paths)
     found += weakened(before.texts, after.texts, paths)
     return list({one.key: one for one in found}.values())[:FINDINGS_MAX]
 
@@ -175,12 +175,10 @@ def _offers(survey: Survey, path: str, targets: Iterable[str], one: Import, name
         own = re.escape(name)
         if re.search(rf"^\s*(?:{own}\s*[:=]|export\s*\{{[^}}]*\b{own}\b)", survey.texts[target], re.MULTILINE):
             return True
-    # What is taken may be a module beside the one that was found.
-    return any(
-        other.endswith((f"/{name}.py", f"/{name}/__init__.py")) and other.rpartition("/")[0].startswith(_folder(target))
-        for target in targets
-        for other in survey.texts
-    )
+    # What is taken out of a package may be a module of it.
+    packages = [_folder(target) for target in targets if hands_on(target)]
+    ends = (f"{name}.py", f"{name}/__init__.py", *(f"{name}{ending}" for ending in (".ts", ".js", ".tsx", ".jsx")))
+    return any(f"{folder}/{end}".lstrip("/") in survey.texts for folder in packages for end in ends)
 
 
 def _folder(path: str) -> str:
@@ -272,18 +270,30 @@ def _texts_gone(before: Mapping[str, str], after: Mapping[str, str], paths: list
                 )
 
 
-def _almost(before: Mapping[str, str], after: Mapping[str, str], paths: list[str]) -> Iterator[Finding]:
+def _almost(before: Survey, after: Survey, paths: list[str]) -> Iterator[Finding]:
     """New words that are those of the project but for two letters: slips of the pen that may be run by no test."""
-    known = set(_WORD.findall("\n".join(before.values())))
-    counts = Counter(_WORD.findall("\n".join(after.values())))
+    known, here = before.words, Counter[str]()
     for path in paths:
-        for word in dict.fromkeys(_WORD.findall(after.get(path, ""))):
+        here.update(words_in(after.texts.get(path, "")))
+        here.subtract(words_in(before.texts.get(path, "")))
+    for path in paths:
+        for word in dict.fromkeys(words_in(after.texts.get(path, ""))):
             if word in known:
                 continue
-            meant = next((one for one in _swapped(word) if counts[one] >= counts[word] or one in known), "")
-            if meant and (counts[meant] or meant in known):
-                line = after[path].count("\n", 0, after[path].find(word))
+            meant = next((one for one in _swapped(word) if one in known or here[one] >= here[word]), "")
+            if meant:
+                line = after.texts[path].count("\n", 0, after.texts[path].find(word))
                 yield Finding("name", path, f"`{word}` stands nowhere else: is `{meant}` meant?", line)
+
+
+def of_file(before: Survey, after: Survey, path: str) -> list[Finding]:
+    """What is wrong within one file that has just been changed: it does not parse, or imports what is nowhere."""
+    found = list(_broken(before.texts, after.texts, [path]))
+    if language_of(path) in IMPORTING:
+        known = {(one.module, one.names) for one in before.facts(path).imports}
+        for one in after.facts(path).imports:
+            found += _import(before, after, path, one, old=(one.module, one.names) in known, changed={path})
+    return found
 
 
 def _swapped(word: str) -> Iterator[str]:

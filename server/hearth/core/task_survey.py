@@ -29,6 +29,7 @@ TELLING_CHARS_MIN = 6
 PROSE = frozenset(("markdown", "plaintext", "html"))
 DATA = frozenset(("json", "jsonc", "yaml", "toml"))
 
+_WORD = re.compile(r"\b[^\W\d]\w{4,40}\b")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _QUOTED = re.compile(r"`([^`\n]{2,80})`|\"([\w./-]{2,80})\"|'([\w./-]{2,80})'")
 _PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.\w{1,8}")
@@ -38,11 +39,16 @@ _TEST = re.compile(
 )
 
 
+Piece = tuple[str, int, int, str, dict[int, float]]
+"""A stretch of a file: path, first line, last + 1, text, and its terms with their weights."""
+
+
 @dataclass(slots=True)
 class Memory:
     """What was analysed before, by path and text."""
 
     facts: dict[tuple[str, int], Facts] = field(default_factory=dict[tuple[str, int], Facts])
+    pieces: dict[tuple[str, int], "list[Piece]"] = field(default_factory=dict[tuple[str, int], "list[Piece]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,11 @@ class Hit:
 def is_test(path: str) -> bool:
     """Whether a file holds tests, by its name."""
     return _TEST.search(path) is not None
+
+
+def words_in(text: str) -> list[str]:
+    """Its words of five letters and more."""
+    return _WORD.findall(text)
 
 
 def telling(name: str) -> bool:
@@ -109,6 +120,7 @@ class Survey:
         if known is None:
             if len(self._memory.facts) >= REMEMBERED_MAX:
                 self._memory.facts.clear()
+                self._memory.pieces.clear()
             known = self._memory.facts[key] = analysed(language_of(path), text)
         return known
 
@@ -179,15 +191,28 @@ class Survey:
         return cast(str, repomap.repository_map(shown, self.symbols, tokens))
 
     @cached_property
-    def _chunks(self) -> list[tuple[str, int, int, str, dict[int, float]]]:
-        found: list[tuple[str, int, int, str, dict[int, float]]] = []
-        for path in sorted(self.texts):
+    def words(self) -> Counter[str]:
+        """How often each longer word stands in the project."""
+        found: Counter[str] = Counter()
+        for text in self.texts.values():
+            found.update(words_in(text))
+        return found
+
+    @cached_property
+    def _chunks(self) -> list[Piece]:
+        return [piece for path in sorted(self.texts) for piece in self._pieces(path)]
+
+    def _pieces(self, path: str) -> list[Piece]:
+        key = (path, hash(self.texts[path]))
+        known = self._memory.pieces.get(key)
+        if known is None:
+            found: list[Piece] = []
             for chunk in self.facts(path).chunks:
                 vector = document_vector(chunk.text, path, chunk.symbol)
-                found.append(
-                    (path, chunk.start, chunk.end, chunk.text, dict(zip(vector.indices, vector.values, strict=True)))
-                )
-        return found
+                terms = dict(zip(vector.indices, vector.values, strict=True))
+                found.append((path, chunk.start, chunk.end, chunk.text, terms))
+            known = self._memory.pieces[key] = found
+        return known
 
     @cached_property
     def _spread(self) -> Counter[int]:
