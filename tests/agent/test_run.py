@@ -1,12 +1,13 @@
 """A whole task on a small project: from the goal to changes that are proved, with the workspace as it was."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from agent.players import Player, call, done, edit, planned
+from agent.players import Player, call, done, edit, planned, write
 from hearth.agent.base import Consenting, Limits, Parts
 from hearth.agent.run import run_task
-from hearth.core.exchange import Request
+from hearth.core.exchange import Done, Request
 from hearth.core.task_protocol import Demand
 
 SHOP = {
@@ -120,3 +121,47 @@ async def test_a_limit_stops_it_and_says_so(tmp_path: Path):
     assert outcome.ending == "stopped"
     assert "the limit of 7 answers was reached" in outcome.stop
     assert outcome.changes == {}
+
+
+async def test_a_server_that_reads_only_a_part_is_asked_less(tmp_path: Path):
+    player = Player(ideal)
+    sizes: list[int] = []
+
+    async def cutting(request: Request):
+        size = sum(len(message.text) for message in request.messages)
+        sizes.append(size)
+        async for event in player.ask(request):
+            yield replace(event, cut=True) if isinstance(event, Done) and len(sizes) == 1 else event
+
+    told = Parts(ask=cutting, person=Consenting(), home=tmp_path / "home", trusted=False)
+    outcome = await run_task(GOAL, project(tmp_path / "ws"), told)
+    assert outcome.ending == "done"
+    assert len(sizes) == 6
+
+
+async def test_what_is_changed_meanwhile_is_named(tmp_path: Path):
+    root = project(tmp_path / "ws")
+
+    def meanwhile(now: Demand, request: Request, turn: int) -> str:
+        if now.phase == "implement" and now.step == 2:
+            (root / "shop.py").write_text("# mine\n")
+        return ideal(now, request, turn)
+
+    outcome = await run_task(GOAL, root, parts(Player(meanwhile), tmp_path / "home", trusted=False))
+    assert outcome.certificate["conflicts"] == ["shop.py"]
+    assert (root / "shop.py").read_text() == "# mine\n"
+
+
+async def test_a_workspace_with_nothing_in_it(tmp_path: Path):
+    (tmp_path / "ws").mkdir()
+
+    def makes(now: Demand, request: Request, turn: int) -> str:
+        if now.phase == "analyse":
+            return json.dumps({"goal": "make it", "files": ["hello.py"]})
+        if now.phase == "plan":
+            return planned(["hello.py"])
+        return write("hello.py", "print('hello')\n") + done() if now.phase == "implement" else "{}"
+
+    outcome = await run_task("Write hello.py", tmp_path / "ws", parts(Player(makes), tmp_path / "home"))
+    assert (outcome.ending, dict(outcome.changes)) == ("done", {"hello.py": "print('hello')\n"})
+    assert any("no check was run" in one for one in outcome.certificate["not_verified"])

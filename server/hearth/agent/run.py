@@ -62,6 +62,7 @@ from hearth.errors import ConsentRefused, ContextOverflow, HearthError, WorkerEr
 ACTIONS_MAX = 5_000
 """A task that takes more is stopped: each of its limits should have been reached long before."""
 FOUND_HITS = 8
+CUT_REMEDY = "Start it with a larger context."
 ANSWER_CHARS_MAX = 400_000
 
 
@@ -270,6 +271,9 @@ async def _answer(events: AsyncGenerator[Event]) -> Answered | NoAnswer:
                     notes.append(note)
                 case Note(note):
                     notes.append(note)
+                case Done() if event.cut:
+                    # It answered something else than it was asked.
+                    return NoAnswer("The model server read only a part of the prompt.", CUT_REMEDY, overflow=True)
                 case Done():
                     return _whole(event, "".join(pieces), window, notes, cut=chars > ANSWER_CHARS_MAX)
     return NoAnswer("The model's answer had no end.", "Try again.")

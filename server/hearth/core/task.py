@@ -72,7 +72,8 @@ OPENED_MAX = 6
 OVERFLOWS_MAX = 3
 TOOLS_TOKENS = 1_000
 """What the schemas of the tools take in a prompt, about."""
-WINDOW_MIN = 1_024
+WINDOW_MIN, WINDOW_MAX = 1_024, 64_000
+"""A longer conversation costs more than it helps, whatever the model could take."""
 SAME_FINDINGS_MAX = 2
 """How often the same findings may come back: the first time a larger model is asked, where there is one."""
 RESULT_CHARS_MAX = 14_000
@@ -91,8 +92,12 @@ MODELS_MAX = 8
 
 def begin(start: Start) -> State:
     """A task of which nothing is known yet."""
-    window = max(WINDOW_MIN, start.abilities.context_tokens)
+    window = _window(start.abilities.context_tokens)
     return State(start, conversation=(system_message(),), window=window, goal=_line(start.goal))
+
+
+def _window(tokens: int) -> int:
+    return min(max(WINDOW_MIN, tokens), WINDOW_MAX)
 
 
 def next_action(state: State) -> Action:
@@ -235,7 +240,7 @@ def _counted(state: State, seen: Answered) -> State:
     if seen.prompt_tokens:
         measured = sum(len(message.text) for message in asked) / seen.prompt_tokens
         ratio = min(max(measured, CHARS_PER_TOKEN[0]), CHARS_PER_TOKEN[1])
-    window = max(WINDOW_MIN, seen.context_tokens) if seen.context_tokens else state.window
+    window = _window(seen.context_tokens) if seen.context_tokens else state.window
     notes = tuple(dict.fromkeys((*state.notes, *seen.notes)))
     return replace(state, spent=spent, chars_per_token=ratio, window=window, notes=notes, overflows=0)
 
