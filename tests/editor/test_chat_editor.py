@@ -113,6 +113,7 @@ def test_each_command_from_the_palette_and_the_light_bulb(open_workbench: Open, 
         assert changed == source.replace(old, new)
         assert "name the product" in model.prompts[-1]
         if name == "main.py":
+            page("see", selector=".view-line", text="A change of 1 place")
             page.shot("refactored")
         page("click", selector=LENS, text="Hearth changed this: Undo")
         page("gone", selector=LENS, text="Hearth changed this: Undo")

@@ -40,7 +40,9 @@ async def work(server, tmp_path: Path) -> AsyncIterator[Work]:
     """An editor on a folder, with a server whose model says `text` to chats."""
     editors: list[Editor] = []
 
-    async def begin(text: str = "", *, files: dict[str, str] | None = None, **script: Any) -> Editor:
+    async def begin(
+        text: str = "", *, files: dict[str, str] | None = None, locale: str = "en", **script: Any
+    ) -> Editor:
         folder = tmp_path / "work"
         for name, content in ({"main.py": SOURCE} if files is None else files).items():
             path = folder / name
@@ -50,7 +52,9 @@ async def work(server, tmp_path: Path) -> AsyncIterator[Work]:
         editor = Editor(client)
         editors.append(editor)
         await client.initialize(
-            capabilities=EDITOR_CAPABILITIES, workspaceFolders=[{"uri": folder.as_uri(), "name": "work"}]
+            capabilities=EDITOR_CAPABILITIES,
+            workspaceFolders=[{"uri": folder.as_uri(), "name": "work"}],
+            locale=locale,
         )
         return editor
 
@@ -366,6 +370,25 @@ async def test_the_light_bulb_offers_what_can_be_done_here(work: Work, main: Pat
     assert chosen["command"]["command"] == "hearth.fix"
     done = await editor.client.command(chosen["command"]["command"], *chosen["command"]["arguments"])
     assert done["applied"] is True
+
+
+@pytest.mark.parametrize(
+    ("locale", "explain", "lens", "asked"),
+    [
+        ("fr-CA", "Hearth : expliquer", "Répondre", "Demander à Hearth"),
+        ("es", "Hearth: explicar", "Responder", "Preguntar a Hearth"),
+    ],
+)
+async def test_all_of_it_in_the_language_of_the_editor(
+    work: Work, main: Path, locale: str, explain: str, lens: str, asked: str
+):
+    editor = await work("Il ajoute la taxe.", locale=locale)
+    uri = await ready(editor, main)
+    assert explain in [one["title"] for one in await actions(editor, uri, 4)]
+    editor.input = ["pourquoi ?"]
+    answer = await editor.run("ask", uri, IN_IT)
+    assert editor.asked[-1]["prompt"] == asked
+    assert lens in await editor.lenses(answer["page"])
 
 
 async def test_an_offered_refactoring_is_chosen_or_ones_own_words_are(work: Work, main: Path):

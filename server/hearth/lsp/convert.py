@@ -4,6 +4,7 @@ What arrives is read by hand rather than through lsprotocol: a newer client's un
 server, an edit far out of range is legal, and a wrong value has to be named in one sentence.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,9 +215,17 @@ def paths(folders: Sequence[object]) -> tuple[Path, ...]:
     found: list[Path] = []
     for folder in folders[:FOLDERS_MAX]:
         uri = cast(dict[str, Any], folder).get("uri") if isinstance(folder, dict) else None
-        if isinstance(uri, str) and uri.startswith("file:") and (path := uris.to_fs_path(uri)) and "\0" not in path:
+        if isinstance(uri, str) and uri.startswith("file:") and (path := uris.to_fs_path(uri)) and _possible(path):
             found.append(Path(path))
     return tuple(found)
+
+
+def _possible(path: str) -> bool:
+    """Whether a file system can have such a path: no zero byte, no half of a surrogate pair."""
+    try:
+        return "\0" not in path and bool(os.fsencode(path))
+    except UnicodeEncodeError:
+        return False
 
 
 def configuration(params: object) -> dict[str, Any]:
