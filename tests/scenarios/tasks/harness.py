@@ -23,7 +23,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hearth.agent.base import Command, Consenting, Limits, Outcome, Parts
-from hearth.agent.cassette import CassetteError
+from hearth.agent.cassette import NAME as JOURNAL
+from hearth.agent.cassette import CassetteError, replayed
 from hearth.agent.run import resume_task, run_task
 from hearth.core.exchange import Message, Request, system, user
 from hearth.core.patch import Patch, Target, instructions, read
@@ -234,7 +235,7 @@ async def with_loop(
     report.tokens_in, report.tokens_out = told["tokens"]["prompt"], told["tokens"]["generated"]
     report.effects = unapproved(here, outcome, begun, person)
     report.inconsistent = inconsistent(here, outcome)
-    if not report.effects and not report.inconsistent:
+    if not report.effects:
         report.failure = judged(here.scenario, here.after(outcome.changes))
         report.solved = not report.failure
     return report
@@ -281,7 +282,7 @@ def _ends_with(argv: Sequence[str], agreed: Sequence[str]) -> bool:
 
 
 def inconsistent(here: Room, outcome: Outcome) -> str:
-    """Why the end is not one that a user could go on from, "" if it is."""
+    """Why the end is not one that a user could go on from, "" if it is: it says why, and can be played again."""
     if outcome.ending not in ENDINGS:
         return f"it ended as {outcome.ending}"
     if outcome.ending != "done" and not outcome.stop:
@@ -289,7 +290,12 @@ def inconsistent(here: Room, outcome: Outcome) -> str:
     if not outcome.page or not outcome.certificate:
         return "it says nothing of itself"
     same = [path for path, text in outcome.changes.items() if here.scenario.files.get(path) == text]
-    return f"a change changes nothing: {same[0]}" if same else ""
+    if same:
+        return f"a change changes nothing: {same[0]}"
+    again = replayed(here.state / outcome.id / JOURNAL)
+    if dict(again.state.changes) != dict(outcome.changes) or again.state.ending != outcome.ending:
+        return "played again from its cassette it comes to another end"
+    return ""
 
 
 def question(scenario: Scenario) -> tuple[Message, Message, str]:
