@@ -8,6 +8,8 @@ Each attempt is planned anew from what is known by then, and none is made twice.
 answer here, so that nobody above sees a placeholder. Completions at the cursor have a path of their own (gateway).
 """
 
+import asyncio
+import contextlib
 import json
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
@@ -52,6 +54,9 @@ CONTEXT_CLOUD_TOKENS = 32_768
 """Of a model of the cloud, as long as its catalogue was not read."""
 ABLE_BILLIONS = 14.0
 """Models with fewer parameters rarely copy many lines exactly: they are asked for a whole symbol instead."""
+PROBING_S = 5.0
+LOADING_S = 60.0
+LOOK_S = 0.05
 ATTEMPTS_MAX = 6
 ASKED_MAX = 5
 """How often consent is asked for one request: "Show exactly" asks again."""
@@ -127,6 +132,8 @@ class Door:
         Raises ConsentRefused, NobodyAnswers, or the last error of those that were asked.
         """
         asking = _Asking(request, consent, request.choice)
+        if request.choice.place != "cloud":
+            await self.settled()
         try:
             while True:
                 plan = await self._plan(asking)
@@ -201,6 +208,16 @@ class Door:
             health = replace(health, cloud=cloud.standing)
         choice = replace(asking.choice, models=asking.choice.models or cloud.settings.models)
         return route.plan(task, verdicts, health, money, cloud.models, choice, cloud.now)
+
+    async def settled(self) -> None:
+        """Right after the start, and while a model loads, waiting a little is better than being told that none is."""
+        gateway = self._gateway
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PROBING_S):
+                await gateway.probed.wait()
+            async with asyncio.timeout(LOADING_S):
+                while not gateway.targets("chat") and any(one.state == "loading" for one in gateway.probes()):
+                    await asyncio.sleep(LOOK_S)
 
     def _verdicts(self, asking: _Asking) -> dict[Destination, Decision]:
         rules, origins = self._judge.rules(), asking.request.origins

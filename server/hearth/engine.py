@@ -152,6 +152,10 @@ class Engine:
         """One answer of a chat model, of the user's own or, with consent, in the cloud: see hearth.door."""
         return self._door.ask(request, consent or self.consent)
 
+    async def answerable(self) -> None:
+        """Wait a little until it is known who could answer a chat: right after the start, and while a model loads."""
+        await self._door.settled()
+
     @property
     def trusted(self) -> bool:
         """Whether the user trusts the workspace: else nothing of it leaves this machine."""
@@ -362,7 +366,9 @@ class Engine:
             repository_map=self._map if self.index else None,
         )
         transcripts = Transcripts(self._data_dir, desk.folders)
-        return Chats(self.ask, desk, self._door.room, transcripts, ability=self._door.ability)
+        return Chats(
+            self.ask, desk, self._door.room, transcripts, ability=self._door.ability, settled=self._door.settled
+        )
 
     async def _map(self, folder: str, tokens: int, mentioned: Sequence[str]) -> str:
         assert self.index is not None
@@ -523,7 +529,10 @@ def path_of(uri: str) -> Path | None:
     path = unquote(parts.path)
     if os.name == "nt":
         path = path.lstrip("/")
-    return Path(path) if path and "\0" not in path else None
+    try:
+        return Path(path) if path and "\0" not in path and os.fsencode(path) else None
+    except UnicodeEncodeError:
+        return None  # half a surrogate pair: no file has such a name
 
 
 def _name_of(uri: str) -> str:

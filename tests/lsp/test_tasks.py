@@ -17,7 +17,7 @@ from scenarios.models import Ideal
 from scenarios.scenario import Scenario, scenarios
 
 NAME = "rename_function"
-AGREED = ["Go on", "Carry out", "Do not run"]
+AGREED = ["Go on", "Carry out", "Do not run", "Preview…"]
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ async def test_a_task_from_goal_to_files_and_back(editor: Editor, tmp_path: Path
     (edit,) = editor.edits
     assert edit["edit"]["changeAnnotations"], "shown before"
     pages = editor.pages[done["page"]]
-    assert len(pages) > 3, "the page lived"
+    assert "## Certificate" not in pages[0], "the page lived"
     assert "## Certificate" in await editor.page(done["page"])
     assert [one.get("message", "").partition(" ")[0] for one in editor.asked][:1], "the user was asked"
     await editor.run("undoLastChange")
@@ -90,6 +90,14 @@ async def test_what_is_not_agreed_to_does_not_happen(editor: Editor, tmp_path: P
     done = await editor.run("task", prompt=scenario.goal)
     assert done["ending"] == "refused"
     assert editor.edits == []
+    assert now(tmp_path, editor, scenario) == scenario.files
+
+
+async def test_a_change_that_is_discarded_is_not_made(editor: Editor, tmp_path: Path, scenario: Scenario):
+    editor.buttons = [*AGREED[:-1], "Discard"]
+    done = await editor.run("task", prompt=scenario.goal)
+    assert done["ending"] == "done"
+    assert not done["applied"]
     assert now(tmp_path, editor, scenario) == scenario.files
 
 
@@ -120,7 +128,7 @@ async def test_stopped_and_taken_up_again(editor: Editor, tmp_path: Path, scenar
     assert await editor.run("resumeTask") == {"cancelled": True}
     listed = next(one["items"] for one in editor.asked if "items" in one)
     assert [one["label"] for one in listed] == [scenario.goal]
-    editor.input, editor.buttons = [listed[0]["value"]], ["Carry out", "Do not run"]
+    editor.input, editor.buttons = [listed[0]["value"]], ["Carry out", "Do not run", "Apply"]
     async with asyncio.timeout(30):
         done = await editor.run("resumeTask")
     assert done["applied"], done

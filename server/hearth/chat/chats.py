@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -82,10 +82,12 @@ class Chats:
         transcripts: Transcripts | None = None,
         *,
         ability: Callable[[Choice], Ability] = lambda _choice: "unknown",
+        settled: Callable[[], Awaitable[None]] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`room(choice)`: the true context, in tokens, of the model that would be asked first; `ability(choice)`: what
-        it was seen to do. Without `transcripts` nothing is kept."""
+        it was seen to do. Without `transcripts` nothing is kept. `settled` waits until it is known who could answer."""
+        self._settled = settled
         self._ask = ask
         self._desk = desk
         self._room = room
@@ -102,6 +104,8 @@ class Chats:
     async def start(self, command: Command) -> Conversation:
         """A new conversation, ready to `run`. Raises HearthError, with what to do instead: an empty or binary file, a
         selection that is too large, a read-only document for an edit, nothing to fix, no question."""
+        if self._settled is not None and command.choice.place != "cloud":
+            await self._settled()
         talk, work = await begun(
             command, self._desk, self._context(command.choice), self._able(command.choice), self._now()
         )

@@ -82,8 +82,11 @@ class Editing:
     now: Callable[[], float] = time.time
     marks: dict[str, Mark] = field(default_factory=dict[str, Mark])
 
-    async def apply(self, patch: Patch, title: str, document: str, page: str = "") -> Applied:
-        """Apply a change that was asked for in `document`; `page` is where it was."""
+    async def apply(
+        self, patch: Patch, title: str, document: str, page: str = "", *, confirm: bool | None = None
+    ) -> Applied:
+        """Apply a change that was asked for in `document`; `page` is where it was. `confirm`: the editor shows it
+        first; unless it is said, it does so for more than one place."""
         place, language = self._place(document), self.client.language()
         files = {self._uri(place, document, edit.path): edit for edit in patch.edits}
         if not files:
@@ -96,7 +99,8 @@ class Editing:
                 False, problem=say("edit_exists" if there else "edit_conflict", language, files=names(strange))
             )
         noted = await self._noted(place[0], title, patch.edits)
-        confirm = patch.places > 1 or len(files) > 1
+        if confirm is None:
+            confirm = patch.places > 1 or len(files) > 1
         edits = {uri: patch.text_edits(edit.path) for uri, edit in files.items()}
         applied, _ = await self.client.apply(self._workspace_edit(files, edits, confirm=confirm), title)
         became = await self._became(files) if applied else {}

@@ -343,12 +343,18 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "task_restore": ("Restore them", "Les rétablir", "Restaurarlas"),
     "task_stopped": ("The task stopped: {why}.", "La tâche s'est arrêtée : {why}.", "La tarea se detuvo: {why}."),
     "task_unproved": (
-        "The task changed {count} files, but did not come to its end. Take what there is?",
-        "La tâche a modifié {count} fichiers sans arriver à son terme. Prendre ce qu'il y a ?",
-        "La tarea cambió {count} archivos, pero no llegó a su fin. ¿Tomar lo que hay?",
+        "The task did not come to its end, and what there is was not proved. {count} files would change:",
+        "La tâche n'est pas arrivée à son terme et rien n'est prouvé. {count} fichiers changeraient :",
+        "La tarea no llegó a su fin y nada está demostrado. Cambiarían {count} archivos:",
     ),
-    "task_take": ("Take it", "Le prendre", "Tomarlo"),
-    "task_leave": ("Leave it", "Le laisser", "Dejarlo"),
+    "task_ready": (
+        "The task is done, and {count} files are to change:",
+        "La tâche est terminée et {count} fichiers sont à modifier :",
+        "La tarea está hecha y hay {count} archivos por cambiar:",
+    ),
+    "task_take": ("Apply", "Appliquer", "Aplicar"),
+    "task_look": ("Preview…", "Aperçu…", "Vista previa…"),
+    "task_leave": ("Discard", "Abandonner", "Descartar"),
     "task_done": (
         "The task is done: {count} files changed. Its page says what proves it.",
         "La tâche est terminée : {count} fichiers modifiés. Sa page dit ce qui le prouve.",

@@ -93,6 +93,7 @@ class Tasking:
             raise HearthError(say("no_engine", language))
         if len(self.running) >= TASKS_AT_ONCE:
             raise HearthError(say("task_many", language, count=TASKS_AT_ONCE))
+        await engine.answerable()
         work = asyncio.current_task()
         assert work is not None
         mine: list[str] = []
@@ -137,17 +138,17 @@ class Tasking:
             self.tell("warning", say("task_stopped", language, why=outcome.stop or outcome.ending))
         if not outcome.changes or outcome.ending in ("refused", "failed"):
             return found
-        if outcome.ending == "stopped":
-            # What there is was not proved: it is only taken on request.
-            take, leave = say("task_take", language), say("task_leave", language)
-            text = say("task_unproved", language, count=len(outcome.changes))
-            if await self.client.choose(types.MessageType.Warning, text, (take, leave), closes=True) != take:
-                return found
+        take, look, leave = (say(key, language) for key in ("task_take", "task_look", "task_leave"))
+        key = "task_ready" if outcome.ending == "done" else "task_unproved"
+        text = say(key, language, count=len(outcome.changes)) + "\n" + ", ".join(sorted(outcome.changes))
+        answer = await self.client.choose(types.MessageType.Warning, text, (look, take, leave), closes=True)
+        if answer not in (take, look):
+            return {**found, "applied": False}
         edits = tuple(FileEdit(path, outcome.bases.get(path), text) for path, text in outcome.changes.items())
         real = os.path.realpath(folder)  # noqa: ASYNC240
         named = next((str(one) for one in self.folders() if os.path.realpath(one) == real), real)  # noqa: ASYNC240
         document = self.editing.desk.uri(named, edits[0].path)
-        applied = await self.editing.apply(Patch(edits, ()), goal, document, uri)
+        applied = await self.editing.apply(Patch(edits, ()), goal, document, uri, confirm=answer == look)
         if applied.done:
             self.tell("info", say("task_done", language, count=len(applied.places)))
         else:
@@ -192,7 +193,7 @@ class _Person:
             named = [one.path for one in open_ones[:FILES_SHOWN_MAX]]
             more = f" + {len(open_ones) - len(named)}" if len(open_ones) > len(named) else ""
             text = say("task_impacted", language, count=len(open_ones), files=", ".join(named) + more)
-            answer = await self.client.choose(types.MessageType.Info, text, (go, leave, stop))
+            answer = await self.client.choose(types.MessageType.Warning, text, (go, leave, stop), closes=True)
             if answer != leave:
                 return kept if answer == go else None
             items = [Item(one.path, one.path, one.reason) for one in open_ones]
