@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.players import Player
+from agent.players import Player, Say
 from agent.test_run import GOAL, contents, forgetful, ideal, project
 from hearth.agent.base import Consenting, Parts
 from hearth.agent.cassette import NAME, CassetteError, records, redacted, replayed
 from hearth.agent.run import resume_task, run_task
-from hearth.core.exchange import Request
+from hearth.core.exchange import Request, ToolCall
 from hearth.core.task_page import certificate, page
+from hearth.core.task_protocol import Demand
 
 
 def parts(player: Player, home: Path) -> Parts:
@@ -38,6 +39,21 @@ async def test_a_run_is_played_again_without_anything(tmp_path: Path):
     assert dict(found.state.changes) == dict(outcome.changes)
     assert page(found.state) == outcome.page
     assert certificate(found.state) == {key: value for key, value in outcome.certificate.items() if key != "conflicts"}
+
+
+async def test_native_calls_are_played_again_as_they_came(tmp_path: Path):
+    def native(now: Demand, request: Request, turn: int) -> str | Say:
+        if now.phase != "implement" or turn > 1:
+            return ideal(now, request, turn)
+        arguments = {"start": 1, "path": now.files[0], "end": 3}
+        return Say(
+            calls=(ToolCall(f"c{turn}", "read", arguments), ToolCall(f"d{turn}", "symbols", {"path": "bill.py"}))
+        )
+
+    root = project(tmp_path / "ws")
+    outcome = await run_task(GOAL, root, parts(Player(native), tmp_path / "home"), "one")
+    assert outcome.ending == "done"
+    assert replayed(tmp_path / "home" / "one" / NAME).differs == ()
 
 
 async def test_killed_after_each_line_it_comes_to_the_same_end(tmp_path: Path):

@@ -96,7 +96,7 @@ class Cassette:
 
 
 def _summed(record: dict[str, Any]) -> bytes:
-    body = json.dumps(record, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    body = json.dumps(record, ensure_ascii=True, separators=(",", ":"))
     return f'{{"sum":"{_sum(body)}","is":{body}}}\n'.encode("ascii")
 
 
@@ -134,7 +134,7 @@ def _whole(line: bytes) -> dict[str, Any] | None:
     record = fields.get("is")
     if not isinstance(record, dict):
         return None
-    body = json.dumps(record, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    body = json.dumps(record, ensure_ascii=True, separators=(",", ":"))
     return cast(dict[str, Any], record) if fields.get("sum") == _sum(body) else None
 
 

@@ -59,7 +59,8 @@ def start_of(raw: object) -> Start:
 
 def digest_of(messages: tuple[Message, ...]) -> str:
     """The same for the same conversation, word for word."""
-    whole = json.dumps([[one.role, one.text, plain(one.calls), one.call_id] for one in messages], ensure_ascii=False)
+    said = [[one.role, one.text, plain(one.calls), one.call_id] for one in messages]
+    whole = json.dumps(said, ensure_ascii=False, sort_keys=True)
     return sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
