@@ -174,3 +174,11 @@ async def test_an_export_holds_no_code(tmp_path: Path):
     (tmp_path / "bare").write_bytes(b"".join(lines))
     with pytest.raises(CassetteError, match="without its texts"):
         replayed(tmp_path / "bare")
+
+
+async def test_nothing_is_kept_in_the_workspace(tmp_path: Path):
+    root = project(tmp_path / "ws")
+    before = contents(root)
+    with pytest.raises(CassetteError, match="in the workspace"):
+        await run_task(GOAL, root, parts(Player(ideal), root / "data"))
+    assert contents(root) == before

@@ -14,7 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from hearth.agent.base import Outcome, Parts
-from hearth.agent.cassette import Cassette, resumed
+from hearth.agent.cassette import Cassette, CassetteError, resumed
 from hearth.agent.checks import Checks
 from hearth.agent.kept import pruned
 from hearth.agent.overlay import Overlay
@@ -68,10 +68,12 @@ ANSWER_CHARS_MAX = 400_000
 
 async def run_task(goal: str, root: Path, parts: Parts, task_id: str = "") -> Outcome:
     """Carry out a goal in the folder `root`. Nothing is written there: see `Outcome.changes`. Cancelling leaves it to
-    be taken up again. Raises OSError where its journal cannot be written."""
+    be taken up again. Raises OSError where its journal cannot be written, CassetteError where it may not be."""
     name = task_id or token_hex(6)
     folder = os.path.realpath(root)  # noqa: ASYNC240
     start = Start(name, goal, folder, token_hex(3), parts.limits, parts.abilities, parts.choice, parts.trusted)
+    if Path(os.path.realpath(parts.home)).is_relative_to(folder):  # noqa: ASYNC240
+        raise CassetteError("What is kept of a task would lie in the workspace.", "Choose another data directory.")
     cassette = Cassette(parts.home / name)
     await asyncio.to_thread(pruned, parts.home)
     await asyncio.to_thread(cassette.begin, start)
