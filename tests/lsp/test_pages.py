@@ -197,7 +197,12 @@ class User:
         self.asked: list[Any] = []
         self.client = Client(self.send, lambda _method, _params: None, lambda: "en")
         self.pages: list[tuple[str, str]] = []
-        self.consent = Consent(self.client, lambda uri, text: self.pages.append((uri, text)), lambda: None)
+        self.shows = True
+        self.consent = Consent(self.client, self.show, lambda: None)
+
+    def show(self, uri: str, text: str) -> bool:
+        self.pages.append((uri, text))
+        return self.shows
 
     def send(self, method: str, params: Any) -> "Future[Any]":
         assert method == "window/showMessageRequest"
@@ -238,6 +243,14 @@ async def test_show_exactly_shows_and_asks_again():
     assert "````\nuser: why?\n```\n````" in page
     assert [asked["type"] for asked in user.asked] == [2, 3, 3]  # a dialog would hide the page
     assert "open beside" in user.asked[1]["message"]
+
+
+async def test_a_client_without_pages_is_shown_the_exact_text_in_the_question():
+    user = User("Show exactly", "Use local model")
+    user.shows = False
+    assert await user.consent(PROPOSAL) == "Use local model"
+    assert user.asked[1]["message"].endswith(f"\n\n{PROPOSAL.exact}")
+    assert "open beside" not in user.asked[1]["message"]
 
 
 async def test_the_page_that_shows_exactly_takes_the_answer_too():

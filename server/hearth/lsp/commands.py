@@ -35,12 +35,12 @@ async def command_status(ls: HearthServer, arguments: Sequence[Any]) -> dict[str
 
 
 async def command_egress(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, str]:
-    """`hearth.showEgress`: {uri?}: the ledger; what left of that document comes first."""
+    """`hearth.showEgress`: {uri?} -> {page, text}: the ledger; what left of that document comes first."""
     document = _fields(arguments).get("uri")
     page = reports.egress_uri(document if isinstance(document, str) else "")
     text = await asyncio.to_thread(reports.egress, page, data_dir() / "ledger", ls.session.language)
     ls.show_page(page, text or "", focus=True)
-    return {"page": page}
+    return {"page": page, "text": text or ""}
 
 
 async def command_consent(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, bool]:

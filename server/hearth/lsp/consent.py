@@ -21,14 +21,16 @@ from hearth.lsp.messages import say
 CONSENT_WAIT_S = 300.0
 PREVIEW = "hearth:/egress/preview-{number}.md"
 EXACT_CHARS_MAX = 4_000_000
+MESSAGE_CHARS_MAX = 20_000
 SHOWN: tuple[Answer, ...] = ("Show exactly", "Send", "Send for this session", "Use local model", "Cancel")
 """In the order of the buttons."""
 
 
 class Consent:
-    """`show` opens a page of a URI; `over` is called when what was shown has been answered."""
+    """`show` opens a page of a URI, False where the client has none; `over` is called when what was shown has been
+    answered."""
 
-    def __init__(self, client: Client, show: Callable[[str, str], None], over: Callable[[], None]) -> None:
+    def __init__(self, client: Client, show: Callable[[str, str], bool], over: Callable[[], None]) -> None:
         self._client = client
         self._show = show
         self._over = over
@@ -38,15 +40,16 @@ class Consent:
     async def __call__(self, proposal: Proposal) -> Answer | None:
         """The user's answer; None for none. "Show exactly" is never it: it shows, and the question comes again."""
         language = self._client.language()
-        page = ""
+        page, exact = "", ""
         try:
             async with asyncio.timeout(CONSENT_WAIT_S):
-                while (answer := await self._answer(proposal, page)) == "Show exactly":
+                while (answer := await self._answer(proposal, page, exact)) == "Show exactly":
                     if not page:
                         self._previews += 1
                         page = PREVIEW.format(number=self._previews)
                         self._open[page] = asyncio.get_running_loop().create_future()
-                    self._show(page, exact_page(proposal, language))
+                    if not self._show(page, exact_page(proposal, language)):
+                        exact = proposal.exact[:MESSAGE_CHARS_MAX]
                 return answer
         except TimeoutError:
             return None
@@ -66,9 +69,11 @@ class Consent:
         waiting.set_result(_known(answer))
         return True
 
-    async def _answer(self, proposal: Proposal, page: str) -> Answer | None:
-        """From the message; where the page is open, from whichever comes first."""
-        text = question(proposal, self._client.language(), page)
+    async def _answer(self, proposal: Proposal, page: str, exact: str) -> Answer | None:
+        """From the message; where the page is open, from whichever comes first. `exact`: it cannot be open."""
+        text = question(proposal, self._client.language(), "" if exact else page)
+        if exact:
+            text = f"{text}\n\n{exact}"
         if not page:
             return _known(await self._client.choose(types.MessageType.Warning, text, SHOWN, closes=True))
         asked = asyncio.ensure_future(self._client.choose(types.MessageType.Info, text, SHOWN, closes=True))

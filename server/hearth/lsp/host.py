@@ -135,15 +135,17 @@ class HearthServer(LanguageServer):
 
     def show_page(
         self, uri: str, text: Callable[[], str] | str | None = None, *, focus: bool = False, line: int | None = None
-    ) -> None:
+    ) -> bool:
         """Show a page as a read-only document, where the client can. Without a text it is made on demand. `focus`: the
-        user turns to it; else it stands beside what they are at. `line`: the one to be seen."""
+        user turns to it; else it stands beside what they are at. `line`: the one to be seen. False: it cannot."""
         if text is not None:
             self.pages.put(uri, text)
         if self.session.shows_content and self.session.shows_documents:
             place = None if line is None else types.Position(line, 0)
             where = None if place is None else types.Range(place, place)
             self.window_show_document(types.ShowDocumentParams(uri, take_focus=focus, selection=where))
+            return True
+        return False
 
     def _show_file(self, uri: str) -> None:
         if self.session.shows_documents:

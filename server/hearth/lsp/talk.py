@@ -76,7 +76,7 @@ class Talk:
     pages: Pages
     engine_chats: Callable[[], Chats]
     editing: Editing
-    show: Callable[[str, int | None], None]
+    show: Callable[[str, int | None], object]
     tell: Callable[[Literal["info", "warning"], str], None]
     lenses_changed: Callable[[], None]
     models: Callable[[], Sequence[Model]]

@@ -50,7 +50,7 @@ class Tasking:
     pages: Pages
     editing: Editing
     home: Path
-    show: Callable[[str], None]
+    show: Callable[[str], object]
     tell: Callable[[Literal["info", "warning"], str], None]
     folders: Callable[[], Sequence[Path]]
     choice: Callable[[], Choice] = lambda: AUTO
@@ -172,7 +172,7 @@ class _Person:
 
     client: Client
     pages: Pages
-    show: Callable[[str], None]
+    show: Callable[[str], object]
     tell: Callable[[Literal["info", "warning"], str], None]
     shown: int = 0
 
