@@ -271,7 +271,7 @@ function describe({ completion, backends = [] }: Status): [keyof typeof ICONS, s
 async function showPage(page: ShowDocumentParams, selection?: vscode.Range): Promise<{ success: boolean }> {
   const [uri, focus] = [vscode.Uri.parse(page.uri), page.takeFocus];
   const beside = vscode.window.visibleTextEditors.find((editor) => editor.document.uri.scheme === "hearth")?.viewColumn ?? vscode.ViewColumn.Beside;
-  if (!/^hearth:\/(chat|egress)/.test(page.uri)) await vscode.commands.executeCommand("markdown.showPreview", uri);
+  if (!/^hearth:\/(chat|egress|task)/.test(page.uri)) await vscode.commands.executeCommand("markdown.showPreview", uri);
   else await vscode.window.showTextDocument(uri, { viewColumn: focus ? vscode.ViewColumn.Active : beside, preserveFocus: !focus, selection });
   return { success: true };
 }
