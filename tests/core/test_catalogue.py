@@ -209,9 +209,10 @@ def test_what_a_request_carries() -> None:
             "require_parameters": True,
             "max_price": {"prompt": 1.0, "completion": 2.0},
         },
+        "plugins": [{"id": "context-compression", "enabled": False}],
         "session_id": "s" * SESSION_CHARS_MAX,
     }
-    assert set(options(read(), "")) == {"provider"}
+    assert set(options(read(), "")) == {"provider", "plugins"}
     assert "require_parameters" not in options(read(), "")["provider"]
 
 

@@ -49,11 +49,11 @@ class Entry:
     prompt: Decimal | None = None
     completion: Decimal | None = None
     request: Decimal | None = ZERO
-    cached: Decimal | None = None
     parameters: frozenset[str] = frozenset()
     expires: str = ""
     writes: bool = True
     private: bool | None = None
+    cached: Decimal | None = None
 
     @property
     def free(self) -> bool:
