@@ -135,6 +135,14 @@ async def test_stopped_and_taken_up_again(editor: Editor, tmp_path: Path, scenar
     assert now(tmp_path, editor, scenario) == scenario.solved()
 
 
+async def test_what_is_not_saved_is_to_be_saved_first(editor: Editor, tmp_path: Path, scenario: Scenario):
+    uri = (tmp_path / "work" / "README.md").as_uri()
+    await editor.open(uri, scenario.files["README.md"], "markdown")
+    await editor.type(uri, 0, 0, "# Mine\n")
+    with pytest.raises(ServerError, match=r"Save first.*README\.md"):
+        await editor.run("task", prompt=scenario.goal)
+
+
 async def test_without_a_folder_it_says_so(server, tmp_path: Path, model: ChatServer):
     client = await begun(server, tmp_path, model)
     await client.initialize(capabilities=EDITOR_CAPABILITIES)

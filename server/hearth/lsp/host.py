@@ -197,6 +197,7 @@ class HearthServer(LanguageServer):
                 self.show_page,
                 self.show,
                 lambda: session.folders,
+                session.texts,
                 choice=lambda: talking.choice,
             )
         return self._tasking

@@ -285,6 +285,11 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "Aucune tâche ne peut être reprise.",
         "No hay ninguna tarea que se pueda retomar.",
     ),
+    "task_unsaved": (
+        "Save first, since a task works on the files: {files}",
+        "Enregistrez d'abord, car une tâche porte sur les fichiers : {files}",
+        "Guarde primero, porque una tarea trabaja con los archivos: {files}",
+    ),
     "task_many": (
         "{count} tasks are running already. Wait for one, or stop it.",
         "{count} tâches sont déjà en cours. Attendez la fin de l'une d'elles ou arrêtez-la.",

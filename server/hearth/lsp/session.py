@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from hearth.core.context import Diagnostic
 from hearth.core.text import Document, Edit, Position, Snapshot
-from hearth.engine import Engine, Notice
+from hearth.engine import Engine, Notice, path_of
 from hearth.lsp.messages import say
 from hearth.lsp.notebooks import Changed, Notebooks, Opened
 from hearth.settings import CompletionSettings, parse
@@ -171,6 +171,11 @@ class Session:
     def current(self, uri: str) -> Snapshot | None:
         """The newest text of an open document; None of one that is not open, or whose text we do not have."""
         return self._text_now(uri)
+
+    def texts(self) -> dict[Path, str]:
+        """The open files, as the editor has them."""
+        found = {path: one.text for uri in self._held if (one := self._text_now(uri)) and (path := path_of(uri))}
+        return found
 
     # Notebooks
 

@@ -53,6 +53,8 @@ class Tasking:
     show: Callable[[str], object]
     tell: Callable[[Literal["info", "warning"], str], None]
     folders: Callable[[], Sequence[Path]]
+    texts: Callable[[], Mapping[Path, str]]
+    """Of the open files, as the editor has them."""
     choice: Callable[[], Choice] = lambda: AUTO
     running: dict[str, str] = field(default_factory=dict[str, str])
     """The last page of each task that runs, by its id."""
@@ -93,6 +95,9 @@ class Tasking:
             raise HearthError(say("no_engine", language))
         if len(self.running) >= TASKS_AT_ONCE:
             raise HearthError(say("task_many", language, count=TASKS_AT_ONCE))
+        if differ := await asyncio.to_thread(unsaved, Path(folder), self.texts()):
+            # A task works on the files: what is typed and not saved would be lost to it, and a conflict at its end.
+            raise HearthError(say("task_unsaved", language, files=", ".join(differ[:FILES_SHOWN_MAX])))
         await engine.answerable()
         work = asyncio.current_task()
         assert work is not None
@@ -253,6 +258,18 @@ class _Person:
 
 def _stop(work: "asyncio.Task[Any]") -> None:
     work.cancel()
+
+
+def unsaved(folder: Path, texts: Mapping[Path, str]) -> list[str]:
+    """The files of a folder that the editor has otherwise than the disk. Blocks."""
+    found: list[str] = []
+    for path, text in texts.items():
+        try:
+            if path.is_relative_to(folder) and path.read_bytes().decode("utf-8-sig") != text:
+                found.append(path.relative_to(folder).as_posix())
+        except (OSError, UnicodeDecodeError):
+            continue
+    return sorted(found)
 
 
 def page_of(identifier: str) -> str:
