@@ -1,17 +1,15 @@
 """A task over several files in the real editor: from the palette to the files, and back."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import harness
 import pytest
 from harness import Open
 
-from chat_server import ChatServer, Reply, chat_server
-from hearth.core.exchange import Message, Part, Request
-from hearth.core.origin import USER
+from chat_server import ChatServer
 from scenarios.models import Ideal
 from scenarios.scenario import Scenario, scenarios
+from scenarios.served import served
 
 pytestmark = pytest.mark.editor
 
@@ -28,14 +26,7 @@ def scenario() -> Scenario:
 
 @pytest.fixture
 def model(scenario: Scenario) -> Iterator[ChatServer]:
-    ideal = Ideal(scenario)
-
-    def answer(messages: list[dict[str, Any]]) -> Reply:
-        said = tuple(Message(one["role"], (Part(one["content"], (USER,)),)) for one in messages)
-        return Reply(ideal.answer(Request("task", said, 1_000, "talk")).text)
-
-    with chat_server() as server:
-        server.answer = answer
+    with served(Ideal(scenario)) as server:
         yield server
 
 

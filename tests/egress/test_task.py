@@ -11,26 +11,17 @@ from egress.rig import FREE, NOON, Asked, Local, SharedCourier, house
 from hearth.agent.base import Abilities, Consenting, Parts
 from hearth.agent.run import run_task
 from hearth.backends.base import Chat, Delta, Finish, Usage
-from hearth.core.exchange import Message, Part, Request
-from hearth.core.origin import USER
 from hearth.core.route import Choice
 from hearth.ledger_reading import verify
 from openrouter.account import Refused
 from openrouter.emulator import Emulator, Reply
 from scenarios.models import Ideal
 from scenarios.scenario import scenarios
+from scenarios.served import said
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 IDEAL = Ideal(scenarios()["rename_function"])
 LIMIT = Refused(429, "Rate limit exceeded: free-models-per-day", {"limit_source": "openrouter_free_tier_daily"})
-
-
-def said(messages) -> str:
-    """What the ideal model says to messages in wire form."""
-    texts = [(one["role"], one["content"]) for one in messages]
-    plain = [(role, text if isinstance(text, str) else "".join(part["text"] for part in text)) for role, text in texts]
-    known = tuple(Message(role, (Part(text, (USER,)),)) for role, text in plain)
-    return IDEAL.answer(Request("task", known, 1_000, "talk")).text
 
 
 class Answering(Emulator):
@@ -41,9 +32,8 @@ class Answering(Emulator):
 
     def _completion(self, seen):
         self.asked += 1
-        reply = (
-            Reply(refuse=LIMIT) if self.asked >= self.gives_up_at else Reply(said(json.loads(seen.body)["messages"]))
-        )
+        over = self.asked >= self.gives_up_at
+        reply = Reply(refuse=LIMIT) if over else Reply(said(IDEAL, json.loads(seen.body)["messages"]))
         self.script.append(reply)
         return super()._completion(seen)
 
@@ -53,7 +43,7 @@ class Thinking(Local):
 
     async def chat(self, request: Chat):
         self.asked.append(request)
-        yield Delta(said(request.messages))
+        yield Delta(said(IDEAL, request.messages))
         yield Finish("stop", Usage(sum(len(str(one["content"])) for one in request.messages) // 3, 20, 10))
 
 

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from lsp_client import ServerError
 
-from chat_server import ChatServer, Reply, chat_server
+from chat_server import ChatServer, Reply
 from editor import EDITOR_CAPABILITIES, Editor
-from hearth.core.exchange import Message, Part, Request
-from hearth.core.origin import USER
 from scenarios.models import Ideal
 from scenarios.scenario import Scenario, scenarios
+from scenarios.served import served
 
 NAME = "rename_function"
 AGREED = ["Go on", "Carry out", "Do not run", "Preview…"]
@@ -27,14 +26,7 @@ def scenario() -> Scenario:
 
 @pytest.fixture
 def model(scenario: Scenario) -> Iterator[ChatServer]:
-    ideal = Ideal(scenario)
-
-    def answer(messages: list[dict[str, Any]]) -> Reply:
-        said = tuple(Message(one["role"], (Part(one["content"], (USER,)),)) for one in messages)
-        return Reply(ideal.answer(Request("task", said, 1_000, "talk")).text)
-
-    with chat_server() as server:
-        server.answer = answer
+    with served(Ideal(scenario)) as server:
         yield server
 
 
