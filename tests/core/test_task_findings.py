@@ -90,6 +90,27 @@ def test_imports_and_syntax(path: str, text: str, kind: str):
     assert found == ({kind} if kind else set())
 
 
+UNBOUND = (
+    ("a.py", "from shop import prices as taxes\n\nx = taxes.net_price(1)\n", "from shop import prices\n", True),
+    ("a.py", "from shop import prices\n\nx = prices.net_price(1)\n", "from shop import bill\n", True),
+    ("a.py", "import json\n\nx = json.loads('1')\n", "", True),
+    ("a.ts", 'import { show } from "./web/show";\nshow("x");\n', "", True),
+    ("a.py", "import json\n\njson = None\njson.x\n", "", False),
+    ("a.py", "import json\n\n# see json.loads\n", "", False),
+    ("a.py", "import json\n\n\ndef f(json):\n    return json.loads('1')\n", "", False),
+    ("a.py", "import json\n\nx.json.loads('1')\n", "", False),
+    ("a.ts", 'import { show } from "./web/show";\n[1].map((show) => show.x);\n', "", False),
+)
+
+
+@pytest.mark.parametrize(("path", "text", "head", "unbound"), UNBOUND)
+def test_a_name_that_is_imported_no_longer_and_used(path: str, text: str, head: str, unbound: bool):
+    """The first line goes, or another comes in its place."""
+    changed = head + text.partition("\n")[2]
+    assert wrong({path: changed}, base={**SHOP, path: text}) == ([("stale", path)] if unbound else [])
+    assert wrong({path: text + "\n"}, base={**SHOP, path: text}) == []
+
+
 def test_a_text_that_was_taken_out_still_stands_elsewhere():
     assert wrong({"web/app.ts": SHOP["web/app.ts"].replace("placed", "confirmed")}) == [("stale", "web/bus.ts")]
 

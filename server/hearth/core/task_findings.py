@@ -43,6 +43,12 @@ _RENAME = re.compile(
     r"[`'\"]?([^\W\d][\w.]*)",
     re.IGNORECASE,
 )
+_BINDING = (
+    r"(?:^|[^\w$.]){0}\s*(?::[^=\n]{{1,80}})?=(?!=)|^\s*{0}\s*[,:]"
+    r"|\b(?:for|as|def|class|function|let|const|var|lambda|except|catch|import|global|nonlocal|case)\b[^\n]*\b{0}\b"
+    r"|\b{0}\b[^()\n]*\)?\s*=>"
+)
+"""Wherever a name may be given a meaning, in doubt too many places."""
 _TESTS = re.compile(
     r"^\s*(?:async\s+)?def\s+test\w*|^\s*func\s+Test\w+|^\s*(?:it|test)(?:\.each\([^)]*\))?\s*\("
     r"|@(?:Test|ParameterizedTest)\b"
@@ -79,6 +85,7 @@ def findings(before: Survey, after: Survey, changed: Iterable[str], goal: str = 
     found += _broken(before.texts, after.texts, paths)
     found += _imports(before, after, paths)
     found += _stale(before, after, paths)
+    found += _unbound(before, after, paths)
     found += _still_there(before, after, goal)
     found += _texts_gone(before.texts, after.texts, paths)
     found += _almost(before, after, paths)
@@ -234,6 +241,32 @@ def _uses(before: Survey, after: Survey, gone: _Gone, path: str, word: "re.Patte
         line = text.count("\n", 0, match.start())
         shown = _line(text, line)
         yield Finding("stale", path, f"`{gone.name}` is gone, and is used here: {shown}", line)
+
+
+def _unbound(before: Survey, after: Survey, paths: list[str]) -> Iterator[Finding]:
+    """Names that a file took by an import, takes no longer, binds nowhere else, and still calls or looks into."""
+    for path in paths:
+        text = after.texts.get(path)
+        if text is None or path not in before.texts or language_of(path) not in IMPORTING:
+            continue
+        facts = after.facts(path)
+        here = _taken(after, path) | {symbol.name for symbol in facts.symbols}
+        for name in sorted(_taken(before, path) - here):
+            own = re.escape(name)
+            use = re.search(rf"(?:^|[^\w$.'\"`/-]){own}(?:\(|\[|\.\w)", text, re.MULTILINE)
+            if use is None or name not in facts.references or re.search(_BINDING.format(own), text, re.MULTILINE):
+                continue
+            line = text.count("\n", 0, text.find(name, use.start()))
+            yield Finding("stale", path, f"`{name}` is no longer imported, and is used here: {_line(text, line)}", line)
+
+
+def _taken(survey: Survey, path: str) -> set[str]:
+    """The names that a file has by its imports."""
+    found: set[str] = set()
+    for one in survey.facts(path).imports:
+        whole = one.alias or (one.module.split(".")[0] if language_of(path) == "python" else "")
+        found.update([here for _, here in one.names] if one.names else [whole])
+    return found - {"", "*", "default"}
 
 
 def _still_there(before: Survey, after: Survey, goal: str) -> Iterator[Finding]:
