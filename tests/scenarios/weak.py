@@ -173,9 +173,16 @@ def _with_invented(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _misspelt(new: str, old: str = "") -> str:
-    """With the longest of its words that are not in `old` written wrongly."""
+    """With the longest of its words that are not in `old` written wrongly, in one of several ways."""
     words = sorted(set(changes.words(new)) - set(changes.words(old)), key=lambda word: (-len(word), word))
-    return new.replace(words[0], words[0][:-2] + words[0][-1] + words[0][-2]) if words else new
+    if not words:
+        return new
+    word = words[0]
+    swapped = word[:-2] + word[-1] + word[-2]
+    first, _, rest = word.partition("_")
+    camel = first + rest.title().replace("_", "") if rest else word[0].swapcase() + word[1:]
+    wrong = (swapped, word[:-1], f"{word}s", camel, f"get_{word}", f"{word[: len(word) // 2]}_{word[len(word) // 2 :]}")
+    return new.replace(word, chance(new, old).choice(wrong))
 
 
 def _tagged(call: Call) -> str:

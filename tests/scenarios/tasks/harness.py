@@ -295,7 +295,7 @@ def inconsistent(here: Room, outcome: Outcome) -> str:
     again = replayed(here.state / outcome.id / JOURNAL)
     if dict(again.state.changes) != dict(outcome.changes) or again.state.ending != outcome.ending:
         return "played again from its cassette it comes to another end"
-    return ""
+    return f"played again it asks otherwise, at question {again.differs[0]}" if again.differs else ""
 
 
 def question(scenario: Scenario) -> tuple[Message, Message, str]:
