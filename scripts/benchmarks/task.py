@@ -38,7 +38,12 @@ lies beside the project, 150 files that have nothing to do with it. *Weak* answe
 misspelt names; it forgets a file in half of the runs, and in 12 % there is a file that it never gets right. *Hostile*
 does harm wherever it can. Tokens are characters / 4, medians; prompts are counted in full each time, though a server
 reads only what is new in them. *Done* is what the certificate says; tasks that are stopped say what is left. Waived:
-files that the model had to look at in vain, on average."""
+files that the model had to look at in vain, on average.
+
+What this does not show: how well any real model writes code, or whether it sees what is to be done in a file once that
+is named; and the projects are small. Hidden tests are run on the change as it would be accepted. Without the loop the
+answer is applied by the patch engine, all of it or nothing. Nobody but the scripted person agrees to anything: to the
+plan, to the project's checks, and to tests losing what the goal itself takes from them."""
 
 _found: dict[str, list[Measured]] = {}
 _kills: list[KillReport] = []
