@@ -30,10 +30,6 @@ from hearth.errors import ConsentRefused, EgressDenied, HearthError, NobodyAnswe
 from hearth.settings import Settings, data_dir
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
-SETTLE_S = 5.0
-"""How long servers are waited for; LOADING_S for one that is loading its model."""
-LOADING_S = 60.0
-LOOK_S = 0.05
 QUESTION_CHARS_MAX = 200_000
 SEARCHING = frozenset(("codebase", "symbol"))
 Say = Callable[[str], None]
@@ -104,14 +100,7 @@ class _Asking:
 
     async def _settled(self, engine: Engine) -> None:
         """Wait for servers to be found and loaded, and for the index where the question needs it."""
-        try:
-            async with asyncio.timeout(SETTLE_S):
-                await engine.gateway.probed.wait()
-            async with asyncio.timeout(LOADING_S):
-                while not engine.gateway.targets("chat") and any(p.state == "loading" for p in engine.gateway.probes()):
-                    await asyncio.sleep(LOOK_S)
-        except TimeoutError:
-            pass
+        await engine.answerable()
         if any(one.kind in SEARCHING for one in parse(self._question).mentions):
             await engine.indexed()
 

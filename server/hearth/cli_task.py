@@ -26,16 +26,13 @@ from hearth.core.approval import Answer
 from hearth.core.proposal import Proposal, price
 from hearth.core.route import Choice
 from hearth.core.task_page import certificate, page
-from hearth.engine import Engine, Notice, open_engine
+from hearth.engine import Notice, open_engine
 from hearth.errors import HearthError
 from hearth.journal import Journal
 from hearth.settings import Settings, data_dir
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
 _CODES = {"done": DONE, "stopped": FAILED, "failed": FAILED, "refused": REFUSED}
-SETTLE_S = 5.0
-LOADING_S = 60.0
-LOOK_S = 0.05
 GOAL_CHARS_MAX = 20_000
 SHOWN_LINES_MAX = 60
 Say = Callable[[str], None]
@@ -121,7 +118,7 @@ class _Tasking:
         folder = Path.cwd()
         async with open_engine(self._settings, data_dir=data_dir(), folders=[folder], notify=self._tell) as engine:
             engine.consent = self._consent
-            await self._settled(engine)
+            await engine.answerable()
             person = _Terminal(self._options.yes, self._note)
             able = abilities(engine.gateway.targets("chat"), self._choice)
             parts = Parts(
@@ -132,16 +129,6 @@ class _Tasking:
             else:
                 outcome = await run_task(self._options.goal, folder, parts)
         return self._finish(outcome, folder)
-
-    async def _settled(self, engine: Engine) -> None:
-        try:
-            async with asyncio.timeout(SETTLE_S):
-                await engine.gateway.probed.wait()
-            async with asyncio.timeout(LOADING_S):
-                while not engine.gateway.targets("chat") and any(p.state == "loading" for p in engine.gateway.probes()):
-                    await asyncio.sleep(LOOK_S)
-        except TimeoutError:
-            pass
 
     def _progress(self, id: str, page: str) -> None:
         """The phase, when it is another one."""

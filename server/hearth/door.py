@@ -63,10 +63,6 @@ ASKED_MAX = 5
 ABOUT_OUTPUT_SHARE = 3
 """An answer takes about a third of what it may."""
 _SCOPES: dict[str, approvals.Scope] = {scope: scope for scope in approvals.SCOPES}
-CUT = Note(
-    "The model was given only a part of this: what it says may miss the rest.",
-    "Attach less, or give the model server a larger context.",
-)
 RETENTION = "providers that neither keep nor train on it"
 
 Consent = Callable[[Proposal], Awaitable[Answer | None]]
@@ -280,7 +276,7 @@ class Door:
                     if restorer and (rest := restorer.finish()):
                         yield Text(rest)
                     if event.cut:
-                        yield CUT
+                        yield _cut(attempt.model)
                     yield _done_here(event, attempt, redactor)
                 elif text := restorer.feed(event.text) if restorer else event.text:
                     yield Text(text)
@@ -323,7 +319,7 @@ class Door:
                         yield Text(rest)
                     done = _done_away(event, attempt, redactor, self._cloud.host)
                     if was_cut(masked.messages, Usage(done.prompt_tokens)):
-                        yield CUT
+                        yield _cut(done.model)
                         done = replace(done, cut=True)
                     yield done
 
@@ -523,6 +519,13 @@ def _told(asking: _Asking, attempt: Attempt, plan: Plan) -> list[Event]:
     if attempt.place != "cloud" and asking.request.choice.place == "cloud":
         return [Note(_sentence(plan.reason if not asking.closed else f"nothing was sent: {asking.closed}"))]
     return []
+
+
+def _cut(model: str) -> Note:
+    return Note(
+        f"{model} did not read all of this: its context is smaller than it says.",
+        "Attach less, or give the server a larger context.",
+    )
 
 
 def _own(error: HearthError) -> str:

@@ -419,6 +419,7 @@ async def test_notes_and_restarts_are_kept():
         yield Placed("machine", "o", "m", "m answers if the cloud does not")
         yield Note("Slow today.")
         yield Text("Found.")
+        yield Note("m did not read all of this.")
         yield Done("stop", "machine", "o", "m", prompt_tokens=50, entries=(3,), cut=True)
 
     one = chats(Script(moody), room=16_000)
@@ -430,7 +431,8 @@ async def test_notes_and_restarts_are_kept():
     assert "The cloud broke off. Nothing to do." in page
     assert "Slow today." in page
     assert "request 3 of the ledger" in page
-    assert any(isinstance(u, Note) and "did not read all" in u.text for u in updates)
+    assert sum(isinstance(u, Note) and "did not read all" in u.text for u in updates) == 1, "told once"
+    assert page.count("did not read all") == 1
 
 
 async def test_what_a_model_thinks_is_not_shown():

@@ -15,7 +15,6 @@ from hearth.core.catalogue import (
     catalogue,
     expired,
     forecast,
-    keeping_nothing,
     key_status,
     marked,
     options,
@@ -141,12 +140,9 @@ def test_odd_entries_are_passed_over_and_named() -> None:
 
 
 def test_who_keeps_nothing() -> None:
-    names = keeping_nothing({"data": [{"model_id": "a"}, {"model_id": "b:free"}, {"model_id": 3}, None, {}]})
-    assert names == {"a", "b:free"}
-    models = marked(catalogue({"data": [listed(id="a"), listed(id="c")]}), names)
+    models = marked(catalogue({"data": [listed(id="a"), listed(id="c")]}), {"a", "b:free"})
     assert [entry.private for entry in models.entries.values()] == [True, False]
     assert read().private is None
-    assert keeping_nothing({"error": {}}) == keeping_nothing(None) == frozenset()
 
 
 def test_what_draws_does_not_write() -> None:

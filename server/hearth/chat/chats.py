@@ -298,14 +298,14 @@ class Chats:
                         _noted(talk, f"{event.text} {event.remedy}".strip())
                     case Done():
                         done = event
-                        self._counted(talk, event, tell)
+                        self._counted(talk, event)
                 tell(event)
                 if isinstance(event, Text) and len(pieces) == 1:
                     # Whoever shows it is to have the first words before more are worked on.
                     await asyncio.sleep(0)
         return done
 
-    def _counted(self, talk: Conversation, done: Done, tell: Callable[[Update], None]) -> None:
+    def _counted(self, talk: Conversation, done: Done) -> None:
         before = talk.last.answer
         _answer(
             talk,
@@ -315,15 +315,8 @@ class Chats:
             cost=done.cost if before.cost is None else before.cost + (done.cost or 0),
             entries=(*before.entries, *done.entries),
         )
-        if done.cut:
-            if done.prompt_tokens:
-                self._cut[done.model] = done.prompt_tokens
-            note = Note(
-                f"{done.model} did not read all of the question: its context is smaller than it says.",
-                "Attach less, or give the server a larger context.",
-            )
-            _noted(talk, f"{note.text} {note.remedy}")
-            tell(note)
+        if done.cut and done.prompt_tokens:
+            self._cut[done.model] = done.prompt_tokens  # its true context; the door has told the user
 
     def _read(self, talk: Conversation, work: Work, text: str, done: Done) -> Patch | Refusal:
         """The patch of an answer that came to its end; for documentation only one that leaves the code alone."""

@@ -15,7 +15,6 @@ from hearth.core.jsonlike import items, number, table, text, whole
 from hearth.core.quota import DAY_S, LIMIT_MAX, KeyStatus
 
 ENTRIES_MAX = 5_000
-ENDPOINTS_MAX = 20_000
 ID_CHARS_MAX = 200
 PARAMETERS_MAX = 100
 PRICE_CHARS_MAX = 32
@@ -104,12 +103,6 @@ def marked(models: Catalogue, private: Iterable[str]) -> Catalogue:
     """With `private` known: the names of those that a provider serves without keeping anything."""
     names = frozenset(private)
     return replace(models, entries={name: replace(e, private=name in names) for name, e in models.entries.items()})
-
-
-def keeping_nothing(raw: object) -> frozenset[str]:
-    """From the body of the endpoint that lists zero-retention endpoints, parsed as JSON: the names of their models."""
-    listed = items(table(raw).get("data"))[:ENDPOINTS_MAX]
-    return frozenset(name for one in listed if (name := text(table(one).get("model_id"), ID_CHARS_MAX)))
 
 
 def key_status(raw: object) -> KeyStatus:

@@ -1,7 +1,7 @@
 """Search/replace blocks and unified diffs, read into the same thing: hunks of lines to find and lines to put there."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hearth.core.patch_base import BLOCKS_MAX, Refused
@@ -327,9 +327,3 @@ def _side(line: str, form: "re.Pattern[str]") -> str:
 
 def _is_rule(line: str) -> bool:
     return not line.strip("-+ ")
-
-
-def hunks_in(files: Sequence[FileHunks]) -> Iterator[Hunk]:
-    """All hunks, in order."""
-    for file in files:
-        yield from file.hunks

@@ -25,7 +25,6 @@ FOLDED_LINE_CHARS_MAX = 160
 TURN_CHARS_MAX = 400
 CUT_CHARS_MIN = 400
 SAID_CHARS_MAX = 400_000
-OPENING_CHARS_MAX = 2_000
 
 _SIGNATURE = re.compile(
     r"^\s*(?:\d+\| ?)?\s*(?:@\w|(?:export |public |private |protected |static |async |default |abstract |pub |final )*"
