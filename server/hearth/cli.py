@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hearth import __version__, cli_ask, cli_models, cli_task, ledger_report
+from hearth import __version__, cli_ask, cli_models, ledger_report
 from hearth.core.grammars import language_of
 from hearth.core.text import Position, Snapshot
 from hearth.engine import Notice, Outcome, open_engine
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
     cli_models.add(commands, _models)
     cli_ask.add(commands, _ask)
-    cli_task.add(commands, _task)
+    _add_task(commands)
 
     command = commands.add_parser("doctor", help="what was found, what is wrong, and what to do about it")
     command.add_argument("--json", action="store_true")
@@ -89,11 +90,28 @@ def _ask(options: argparse.Namespace) -> int:
 
 
 def _task(options: argparse.Namespace) -> int:
-    return cli_task.task(options, _settings(), _write, _note)
+    return import_module("hearth.cli_task").task(options, _settings(), _write, _note)
 
 
 def _write(text: str) -> None:
     print(text, end="", flush=True)
+
+
+def _add_task(commands: Any) -> None:
+    """Here and not in `cli_task`: its loop is loaded by whoever runs a task, and not by the server's start."""
+    command = commands.add_parser("task", help="carry out a goal over several files, and prove it")
+    command.add_argument("goal", nargs="?", default="")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--local", action="store_true", help="only models of your own")
+    where.add_argument("--cloud", action="store_true", help="the cloud, if you agree")
+    command.add_argument("--yes", action="store_true", help="agree to plan, checks, and sending within the budget")
+    command.add_argument("--apply", action="store_true", help="write the changes when the task is done")
+    command.add_argument("--resume", metavar="ID", default="", help="go on with a task that was broken off")
+    command.add_argument("--list", action="store_true", help="the tasks that there is a record of, the newest first")
+    command.add_argument("--replay", type=Path, metavar="FILE", help="play a recorded task again: nothing is done")
+    command.add_argument("--redacted", type=Path, metavar="FILE", help="a recorded task without its texts, to stdout")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=_task)
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from hearth.agent.abilities import abilities
 from hearth.agent.applying import apply
@@ -36,23 +35,6 @@ _CODES = {"done": DONE, "stopped": FAILED, "failed": FAILED, "refused": REFUSED}
 GOAL_CHARS_MAX = 20_000
 SHOWN_LINES_MAX = 60
 Say = Callable[[str], None]
-
-
-def add(commands: Any, run: Any) -> None:
-    """The subcommand, for the parser."""
-    command = commands.add_parser("task", help="carry out a goal over several files, and prove it")
-    command.add_argument("goal", nargs="?", default="")
-    where = command.add_mutually_exclusive_group()
-    where.add_argument("--local", action="store_true", help="only models of your own")
-    where.add_argument("--cloud", action="store_true", help="the cloud, if you agree")
-    command.add_argument("--yes", action="store_true", help="agree to plan, checks, and sending within the budget")
-    command.add_argument("--apply", action="store_true", help="write the changes when the task is done")
-    command.add_argument("--resume", metavar="ID", default="", help="go on with a task that was broken off")
-    command.add_argument("--list", action="store_true", help="the tasks that there is a record of, the newest first")
-    command.add_argument("--replay", type=Path, metavar="FILE", help="play a recorded task again: nothing is done")
-    command.add_argument("--redacted", type=Path, metavar="FILE", help="a recorded task without its texts, to stdout")
-    command.add_argument("--json", action="store_true")
-    command.set_defaults(run=run)
 
 
 def task(options: argparse.Namespace, settings: Settings, out: Say, note: Say) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from agent.players import Player
 from agent.test_run import GOAL, contents, ideal, project
-from hearth import cli_task
+from hearth import cli_task, door
 from hearth.agent.applying import NotApplied, apply
 from hearth.cli import main
 from hearth.engine import Engine
@@ -22,7 +22,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "config" / "settings.toml").write_text("[index]\nenabled = false\n")
     monkeypatch.setenv("HEARTH_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("HEARTH_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr(cli_task, "SETTLE_S", 0.1)
+    monkeypatch.setattr(door, "PROBING_S", 0.1)
     monkeypatch.chdir(root)
     player = Player(ideal)
     monkeypatch.setattr(Engine, "ask", lambda _self, request, consent=None: player.ask(request))

@@ -92,6 +92,11 @@ class Editor:
     async def press(self, lens: dict[str, Any]) -> Any:
         return await self.client.command(lens["command"], *lens["arguments"])
 
+    async def rest(self) -> None:
+        """Fetch no page any more, and see those through that are being fetched."""
+        self.client.handlers["workspace/textDocumentContent/refresh"] = self._nothing
+        await asyncio.gather(*self.fetching)
+
     # What the server asks
 
     async def _nothing(self, _params: Any) -> None:

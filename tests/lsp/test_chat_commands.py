@@ -60,7 +60,7 @@ async def work(server, tmp_path: Path) -> AsyncIterator[Work]:
 
     yield begin
     for editor in editors:
-        await asyncio.gather(*editor.fetching)
+        await editor.rest()
 
 
 def on_disk(path: Path) -> str:

@@ -38,7 +38,7 @@ async def editor(server, tmp_path: Path, scenario: Scenario, model: ChatServer) 
     folder = {"uri": (tmp_path / "work").as_uri(), "name": "work"}
     await client.initialize(capabilities=EDITOR_CAPABILITIES, workspaceFolders=[folder])
     yield one
-    await asyncio.gather(*one.fetching)
+    await one.rest()
 
 
 async def begun(server, home: Path, model: ChatServer):

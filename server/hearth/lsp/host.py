@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from hearth import __version__
-from hearth.agent.kept import page_of
 from hearth.engine import Engine, open_engine
 from hearth.errors import HearthError
 from hearth.journal import Journal
@@ -20,13 +21,15 @@ from hearth.lsp.chatting import desk_of, models_of
 from hearth.lsp.consent import Consent
 from hearth.lsp.editing import Abilities, Editing
 from hearth.lsp.messages import say
-from hearth.lsp.pages import Pages
+from hearth.lsp.pages import Pages, task_of
 from hearth.lsp.protocol import HearthProtocol, LazyConverter
 from hearth.lsp.session import Level, Session
 from hearth.lsp.talk import Talk, conversation_of
-from hearth.lsp.tasking import Tasking, task_of
 from hearth.lsp.transport import Channel, parent_gone
 from hearth.settings import Settings, data_dir
+
+if TYPE_CHECKING:
+    from hearth.lsp.tasking import Tasking
 
 ENGINE_WAIT_S = 0.3
 ENGINE_COMMAND_WAIT_S = 10.0
@@ -162,7 +165,8 @@ class HearthServer(LanguageServer):
             talking = await self.talk_started()
             return lambda: talking.transcript(identifier)
         if task := task_of(uri):
-            return await asyncio.to_thread(page_of, data_dir() / "tasks", task)
+            kept = import_module("hearth.agent.kept")
+            return await asyncio.to_thread(kept.page_of, data_dir() / "tasks", task)
         return await asyncio.to_thread(reports.egress, uri, data_dir() / "ledger", self.session.language)
 
     def lenses_changed(self) -> None:
@@ -184,11 +188,12 @@ class HearthServer(LanguageServer):
             raise HearthError(say("no_engine", self.session.language))
         return self.talking
 
-    async def tasks_started(self) -> Tasking:
+    async def tasks_started(self) -> "Tasking":
         """The multi-file tasks, as soon as the engine is up. Raises HearthError where it is not."""
         talking, session = await self.talk_started(), self.session
         if self._tasking is None:
-            self._tasking = Tasking(
+            # Loading it takes longer than a tenth of a second: at the first task, and not at the start.
+            self._tasking = import_module("hearth.lsp.tasking").Tasking(
                 lambda: session.engine,
                 self.client_side,
                 self.pages,
@@ -200,6 +205,7 @@ class HearthServer(LanguageServer):
                 session.texts,
                 choice=lambda: talking.choice,
             )
+        assert self._tasking is not None
         return self._tasking
 
     def _talk(self, engine: Engine) -> Talk:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 SCHEME = "hearth"
+TASK_PAGE = "hearth:/task/"
 PAGES_MAX = 64
 REFRESH_S = 0.1
 """Between two refreshes of one page."""
@@ -126,3 +127,8 @@ class Pages:
         """Refresh no more."""
         for uri in list(self._pages):
             self.drop(uri)
+
+
+def task_of(uri: str) -> str:
+    """The task whose document a URI is, "" for none."""
+    return uri.removeprefix(TASK_PAGE).removesuffix(".md") if uri.startswith(TASK_PAGE) else ""

@@ -29,9 +29,8 @@ from hearth.lsp.asking import Bar, Client, Item
 from hearth.lsp.editing import Editing
 from hearth.lsp.markdown import fenced
 from hearth.lsp.messages import say
-from hearth.lsp.pages import Pages
+from hearth.lsp.pages import TASK_PAGE, Pages
 
-TASK_PAGE = "hearth:/task/"
 GOAL_CHARS_MAX = 20_000
 FILES_SHOWN_MAX = 12
 COMMANDS_SHOWN_MAX = 12
@@ -275,11 +274,6 @@ def unsaved(folder: Path, texts: Mapping[Path, str]) -> list[str]:
 def page_of(identifier: str) -> str:
     """The URI of a task's live document."""
     return f"{TASK_PAGE}{identifier}.md"
-
-
-def task_of(uri: str) -> str:
-    """The task whose document a URI is, "" for none."""
-    return uri.removeprefix(TASK_PAGE).removesuffix(".md") if uri.startswith(TASK_PAGE) else ""
 
 
 def _now(page: str) -> str:
