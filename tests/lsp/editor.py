@@ -27,6 +27,8 @@ EDITOR_CAPABILITIES["workspace"] |= {
 }
 EDITOR_CAPABILITIES["window"] |= {"workDoneProgress": True}
 
+INVALID_REQUEST = -32600
+
 
 class Editor:
     """`client` with documents. `input` and `buttons` are answered in turn; None closes. `accept` says what a preview
@@ -125,7 +127,14 @@ class Editor:
         self.fetching.append(asyncio.get_running_loop().create_task(self._fetch(uri)))
 
     async def _fetch(self, uri: str) -> None:
-        self.pages.setdefault(uri, []).append(await self.page(uri))
+        try:
+            page = await self.page(uri)
+        except ServerError as error:
+            # What is asked for after `shutdown` is refused, as the protocol says; every editor meets it at its end.
+            if error.code != INVALID_REQUEST:
+                raise
+        else:
+            self.pages.setdefault(uri, []).append(page)
 
     async def _apply(self, params: Any) -> dict[str, bool]:
         self.edits.append(params)
