@@ -1,10 +1,13 @@
-"""Starts one check in a smaller world, then becomes it: run as a program, with nothing but Python's own modules.
+"""Runs one check in a smaller world: run as a program, with nothing but Python's own modules.
 
     python -I launch.py STATUS_FD '{"cwd": ..., "writable": [...], "limits": {...}}' PROGRAM ARGUMENT ...
 
 What of the smaller world could be had is written to STATUS_FD as one JSON line, before the program starts: `network`
 (off, or why it is not), `files` (whether it can write only below `writable`). Nothing here depends on the server, so
 that it starts quickly and cannot be changed by the folder that is checked.
+
+On Linux it stays, as the parent of whatever the program leaves behind: all of that ends with the program, and with the
+server, even where the server is killed. Then it ends as the program did. Elsewhere it becomes the program.
 """
 
 import ctypes
@@ -20,7 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
 LANDLOCK_VERSION_FLAG = 1
 SIOCSIFFLAGS = 0x8914
@@ -32,24 +35,105 @@ NOT_FOUND = 127
 NOT_HERE = "not on this system"
 
 
+class _ServerGone(Exception):
+    """Who started us is no more."""
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Becomes the program; the exit code if it cannot."""
+    """Run the program; its exit code, or why it could not be run."""
     status_fd, order, argv = int(arguments[0]), json.loads(arguments[1]), list(arguments[2:])
     status = {"network": NOT_HERE, "files": NOT_HERE}
     _limit(order["limits"])
+    libc = None
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        signal.signal(signal.SIGTERM, _server_gone)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         status = {"network": _no_network(libc), "files": _confined(libc, order["writable"])}
     with os.fdopen(status_fd, "w") as stream:
         stream.write(json.dumps(status) + "\n")
+    if libc is None:
+        return _become(argv, order["cwd"])
+    return _looked_after(libc, argv, order["cwd"])
+
+
+def _become(argv: list[str], cwd: str) -> int:
+    """The program in our place; the exit code if that cannot be."""
+    # Python ignores these, and a program would inherit that.
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
     try:
-        os.chdir(order["cwd"])
+        os.chdir(cwd)
         os.execve(argv[0], argv, dict(os.environ))
     except OSError as error:
         sys.stdout.write(f"{argv[0]}: {error.strerror}\n")
+        sys.stdout.flush()
         return NOT_FOUND
+
+
+def _server_gone(_signal: int, _frame: object) -> None:
+    raise _ServerGone
+
+
+def _looked_after(libc: Any, argv: list[str], cwd: str) -> int:
+    """The program as a child, and nothing of it left afterwards; its exit code."""
+    program = os.fork()
+    if program == 0:
+        # Without us there is nobody to look after it.
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os._exit(_become(argv, cwd))
+    code = -signal.SIGKILL
+    try:
+        while True:
+            ended, status = os.waitpid(-1, 0)
+            if ended == program:
+                code = os.waitstatus_to_exitcode(status)
+                break
+    except _ServerGone:
+        pass
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _end_children()
+    if code < 0:
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    return code
+
+
+def _end_children() -> None:
+    """End what is left; what that leaves behind becomes ours, and is ended next."""
+    while children := _children():
+        for child in children:
+            try:
+                os.kill(child, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _children() -> list[int]:
+    """Our children, those that have ended and were not waited for among them."""
+    found: list[int] = []
+    mine = os.getpid()
+    try:
+        for name in os.listdir("/proc"):
+            if name.isdecimal():
+                try:
+                    with open(f"/proc/{name}/stat") as stream:
+                        fields = stream.read().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                if int(fields[1]) == mine:
+                    found.append(int(name))
+    except OSError:
+        pass
+    return found
 
 
 def _limit(limits: dict[str, int]) -> None:
