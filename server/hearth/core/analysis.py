@@ -42,8 +42,7 @@ def analysed(language: str, text: str) -> Facts:
     """The facts of a file. `language`: its id as editors name it. Never raises."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if language == "c" and _CPP_IN_HEADER.search(text):
-        language = "cpp"  # headers of both have the same ending
+    language = meant(language, text)
     source = text.encode("utf-8", "replace")
     if language == "yaml":
         return Facts(tuple(yaml_keys(text)), chunks=chunks_of(None, source, language))
@@ -55,9 +54,15 @@ def analysed(language: str, text: str) -> Facts:
     return Facts(found.symbols, found.imports, chunks_of(root, source, language), found.references)
 
 
-def tree_of(language: str, text: str, source: bytes | None = None) -> "Tree | None":
+def meant(language: str, text: str) -> str:
+    """The language that a text is read as: headers of C and of C++ have the same ending."""
+    return "cpp" if language == "c" and _CPP_IN_HEADER.search(text) else language
+
+
+def tree_of(language: str, text: str, source: bytes | None = None, before: "Tree | None" = None) -> "Tree | None":
     """The tree, None where there is no grammar or the parser would take too long. `source`: the text in UTF-8, if that
-    is at hand. Not for YAML that nests deeply: its grammar ends the process."""
+    is at hand. `before`: the tree of an earlier text that was told of the edit (`Tree.edit`). Not for YAML that nests
+    deeply: its grammar ends the process."""
     source = text.encode("utf-8", "replace") if source is None else source
     fits = len(source) <= PARSED_BYTES_MAX_BY_LANGUAGE.get(language, PARSED_BYTES_MAX)
     name = grammar_for(language, text) if fits and _parses(language, text) else None
@@ -66,10 +71,17 @@ def tree_of(language: str, text: str, source: bytes | None = None) -> "Tree | No
         return None
     parser = cast("Parser", import_module("tree_sitter").Parser(found))
     steps, steps_max = count(), PARSE_STEPS_BASE + len(source) // BYTES_PER_PARSE_STEP
+
+    def piece(at: int, _: object) -> bytes:
+        return source[at : at + READ_BYTES]
+
+    def too_long(_at: int, _bad: bool) -> bool:
+        return next(steps) > steps_max
+
     try:
-        return parser.parse(
-            lambda at, _: source[at : at + READ_BYTES], progress_callback=lambda _at, _bad: next(steps) > steps_max
-        )
+        if before is None:
+            return parser.parse(piece, progress_callback=too_long)
+        return parser.parse(piece, before, progress_callback=too_long)
     except ValueError:
         return None
 

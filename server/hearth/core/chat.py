@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
-from hearth.core.analysis import analysed
 from hearth.core.context import Diagnostic
 from hearth.core.exchange import AUTO
 from hearth.core.facts import Symbol
 from hearth.core.route import Choice
 from hearth.core.text import Position, Range, Snapshot
+from hearth.core.trees import TREES
 
 Kind = Literal["explain", "refactor", "fix", "test", "document", "ask"]
 EDITS: frozenset[Kind] = frozenset(("refactor", "fix", "test", "document"))
@@ -76,12 +76,12 @@ def symbols_in(snapshot: Snapshot) -> tuple[Symbol, ...]:
     """What a document defines; () in one of more than SYMBOLS_CHARS_MAX."""
     if sum(map(len, snapshot.lines)) > SYMBOLS_CHARS_MAX:
         return ()
-    return _symbols(snapshot.language, snapshot.text)
+    return _symbols(snapshot.uri, snapshot.language, snapshot.text)
 
 
 @lru_cache(maxsize=DOCUMENTS_KEPT_MAX)
-def _symbols(language: str, text: str) -> tuple[Symbol, ...]:
-    return analysed(language, text).symbols
+def _symbols(uri: str, language: str, text: str) -> tuple[Symbol, ...]:
+    return TREES.symbols(uri, language, text)
 
 
 def _around(symbols: list[Symbol], start: int, end: int) -> Symbol | None:

@@ -1,17 +1,14 @@
 """Which refactorings make sense at a place, by the syntax there. Offered, not run: cheap enough for a lightbulb."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from hearth.core.analysis import tree_of
 from hearth.core.text import Range, Snapshot
+from hearth.core.trees import TREES
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Tree
+    from tree_sitter import Node
 
-TREES_KEPT_MAX = 4
-"""A lightbulb asks again at every move of the cursor, of the same few documents."""
 CHARS_MAX = 400_000
 """A longer document takes longer to parse than a lightbulb may."""
 NODES_VISITED_MAX = 5_000
@@ -131,18 +128,19 @@ def offers(snapshot: Snapshot, where: Range) -> list[Refactoring]:
     the language, or the place is no code."""
     if sum(map(len, snapshot.lines)) > CHARS_MAX:
         return []
-    tree = _tree(snapshot.language, snapshot.text)
-    if tree is None:
+    parsed = TREES.parsed(snapshot.uri, snapshot.language, snapshot.text)
+    if parsed is None:
         return []
+    root = parsed.tree.root_node
     selected = where.start != where.end
     first, last = sorted((snapshot.clamp(where.start), snapshot.clamp(where.end)))
     start, end = first.line, last.line + (last.character > 0 or last.line == first.line)
-    around = _around(tree.root_node, start, end)
+    around = _around(root, start, end)
     if not selected:
         if around is None:
             return []
         start, end = around.start_point.row, around.end_point.row + 1
-    seen = _seen(tree.root_node, start, end, snapshot.language)
+    seen = _seen(root, start, end, snapshot.language)
     lines = end - start
     python, script = snapshot.language == "python", snapshot.language in _SCRIPTS
     chosen = {
@@ -165,11 +163,6 @@ def offers(snapshot: Snapshot, where: Range) -> list[Refactoring]:
 def offered(identifier: str) -> Refactoring | None:
     """The refactoring of an id."""
     return _BY_ID.get(identifier)
-
-
-@lru_cache(maxsize=TREES_KEPT_MAX)
-def _tree(language: str, text: str) -> "Tree | None":
-    return None if language == "yaml" else tree_of(language, text)
 
 
 def _around(root: "Node", start: int, end: int) -> "Node | None":
