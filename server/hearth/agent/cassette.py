@@ -10,6 +10,7 @@ end is an action that will be done again, which is harmless, since no action cha
     {"record": "saw", "seconds", "kind", "value"}
 """
 
+import errno
 import json
 import os
 import re
@@ -18,15 +19,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from hearth import __version__
+from hearth.agent.copying import removed
 from hearth.core.exchange import Message
 from hearth.core.task import begin, observed
 from hearth.core.task_protocol import TOOL_NAMES
 from hearth.core.task_record import digest_of, observation, observation_of, plain, start_of
 from hearth.core.task_state import NoAnswer, Observation, Start, State, Stopped
 from hearth.errors import HearthError
+from hearth.index.owner import lock
 
 VERSION = 1
 LINE_BYTES_MAX = 64_000_000
@@ -59,16 +62,50 @@ class Replay:
 
 
 class Cassette:
-    """One task's file, open for writing. Every method may raise OSError."""
+    """One task's file, open for writing by one process at a time: a context, at whose end others may go on with it.
+    Every method may raise CassetteError."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         self._known = 0
+        self._held: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Whoever waited for it in a thread was cancelled, and never got it.
+        self.close()
+
+    def hold(self) -> None:
+        """From here on until `close` no other process, and nobody else in this one, can have it."""
+        try:
+            self._held = lock(self.path.parent)
+        except OSError as error:
+            raise self._unwritten(error) from error
+        if self._held is None:
+            raise CassetteError(
+                f"The task {self.path.parent.name} is at work in another window.", "Go on with it there."
+            )
+
+    def close(self) -> None:
+        """Let others have it."""
+        held, self._held = self._held, None
+        if held is not None:
+            os.close(held)
 
     def begin(self, start: Start) -> None:
-        """Write the first line."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._append({"record": "task", "version": VERSION, "product": __version__, "start": plain(start)})
+        """Write the first line. Where that cannot be, nothing of the task is left."""
+        self.hold()
+        try:
+            self._append({"record": "task", "version": VERSION, "product": __version__, "start": plain(start)})
+        except CassetteError:
+            self.close()
+            removed(self.path.parent)
+            raise
 
     def asked(self, conversation: Sequence[Message]) -> None:
         """A question is about to be asked: what is new in it. After a fold all of it is."""
@@ -83,7 +120,18 @@ class Cassette:
         self._append({"record": "saw", "seconds": round(seconds, 3), **observation(seen)})
 
     def _append(self, record: dict[str, Any]) -> None:
-        line = _summed(record)
+        try:
+            self._write(_summed(record))
+        except OSError as error:
+            raise self._unwritten(error) from error
+
+    def _unwritten(self, error: OSError) -> CassetteError:
+        told = f"The task stopped: its journal cannot be written ({error.strerror or error})."
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = f"{'Make room on the disk' if full else f'Look at {self.path.parent}'}, then go on with the task."
+        return CassetteError(told, remedy)
+
+    def _write(self, line: bytes) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         handle = os.open(self.path, flags, 0o600)
         try:
@@ -165,22 +213,32 @@ def replayed(path: Path) -> Replay:
 
 
 def resumed(folder: Path) -> tuple[State, Cassette]:
-    """A task as it was left, and its file with what was unfinished cut off. A last observation that nobody answered, or
-    that it was stopped, counts for nothing: it goes on from before. Raises CassetteError."""
+    """A task as it was left, and its file with what was unfinished cut off: close it. A last observation that nobody
+    answered, or that it was stopped, counts for nothing: it goes on from before. Raises CassetteError."""
     path = folder / NAME
     if not ID.fullmatch(folder.name) or not path.is_file():
         raise CassetteError(f"There is no task {folder.name[:60]}.", "`hearth task --list` shows those that there are.")
+    cassette = Cassette(folder)
+    cassette.hold()
+    try:
+        return _cut(path), cassette
+    except CassetteError:
+        cassette.close()
+        raise
+
+
+def _cut(path: Path) -> State:
     found, size = records(path)
     while found and (last := found[-1]).get("record") == "saw" and last.get("kind") in _UNDONE:
         found.pop()
         size -= len(_summed(last))
     if not found:
-        raise CassetteError(f"Nothing of the task {folder.name} was written down.", "Begin it again.")
+        raise CassetteError(f"Nothing of the task {path.parent.name} was written down.", "Begin it again.")
     try:
         os.truncate(path, size)
     except OSError as error:
         raise CassetteError(f"{path} cannot be written: {error.strerror}.") from error
-    return replayed(path).state, Cassette(folder)
+    return replayed(path).state
 
 
 _UNDONE = frozenset((NoAnswer.__name__, Stopped.__name__))

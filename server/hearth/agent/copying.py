@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
+from errno import ENOENT
 from pathlib import Path
 
 from hearth.core.deny import is_secret
@@ -26,6 +27,8 @@ LEFT_OUT = frozenset(
     }
 )  # fmt: skip
 MODULES = "node_modules"
+GONE = "gone"
+"""What the name of a folder ends with that is being removed."""
 
 
 class TooLarge(Exception):
@@ -50,6 +53,8 @@ def copied(root: Path, target: Path, changes: Mapping[str, str | None]) -> None:
     for path, text in changes.items():
         if text is not None:
             destination = target / path
+            if not target.is_dir():
+                raise FileNotFoundError(ENOENT, "it was removed meanwhile", str(target))
             destination.parent.mkdir(parents=True, exist_ok=True)
             destination.write_bytes(text.encode("utf-8", "replace"))
             _keep_mode(root / path, destination)
@@ -100,10 +105,15 @@ def _linked(modules: Path, target: Path) -> None:
 
 
 def removed(target: Path) -> None:
-    """Remove a copy. Links in it are removed, never what they lead to."""
-    shutil.rmtree(target, ignore_errors=True)
-    if target.exists():
+    """Remove a copy; one that is still being made goes no further. Links in it are removed, never what they lead to."""
+    doomed = target.with_name(f"{target.name}.{GONE}")
+    try:
+        os.replace(target, doomed)
+    except OSError:
+        doomed = target
+    shutil.rmtree(doomed, ignore_errors=True)
+    if doomed.exists():
         # What a check made unreadable is made ours again.
-        for folder, _, _ in os.walk(target):
+        for folder, _, _ in os.walk(doomed):
             os.chmod(folder, 0o700)
-        shutil.rmtree(target, ignore_errors=True)
+        shutil.rmtree(doomed, ignore_errors=True)

@@ -42,21 +42,22 @@ class _ServerGone(Exception):
 def main(arguments: Sequence[str]) -> int:
     """Run the program; its exit code, or why it could not be run."""
     status_fd, order, argv = int(arguments[0]), json.loads(arguments[1]), list(arguments[2:])
-    status = {"network": NOT_HERE, "files": NOT_HERE}
     _limit(order["limits"])
-    libc = None
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        signal.signal(signal.SIGTERM, _server_gone)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        status = {"network": _no_network(libc), "files": _confined(libc, order["writable"])}
-    with os.fdopen(status_fd, "w") as stream:
-        stream.write(json.dumps(status) + "\n")
-    if libc is None:
+    if sys.platform != "linux":
+        _tell(status_fd, NOT_HERE, NOT_HERE)
         return _become(argv, order["cwd"])
+    libc = ctypes.CDLL(None, use_errno=True)
+    signal.signal(signal.SIGTERM, _server_gone)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _tell(status_fd, _no_network(libc), _confined(libc, order["writable"]))
     return _looked_after(libc, argv, order["cwd"])
+
+
+def _tell(status_fd: int, network: str, files: str) -> None:
+    with os.fdopen(status_fd, "w") as stream:
+        stream.write(json.dumps({"network": network, "files": files}) + "\n")
 
 
 def _become(argv: list[str], cwd: str) -> int:

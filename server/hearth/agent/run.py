@@ -68,22 +68,23 @@ ANSWER_CHARS_MAX = 400_000
 
 async def run_task(goal: str, root: Path, parts: Parts, task_id: str = "") -> Outcome:
     """Carry out a goal in the folder `root`. Nothing is written there: see `Outcome.changes`. Cancelling leaves it to
-    be taken up again. Raises OSError where its journal cannot be written, CassetteError where it may not be."""
+    be taken up again. Raises CassetteError where its journal cannot be written, or may not be."""
     name = task_id or token_hex(6)
     folder = os.path.realpath(root)  # noqa: ASYNC240
     start = Start(name, goal, folder, token_hex(3), parts.limits, parts.abilities, parts.choice, parts.trusted)
     if Path(os.path.realpath(parts.home)).is_relative_to(folder):  # noqa: ASYNC240
         raise CassetteError("What is kept of a task would lie in the workspace.", "Choose another data directory.")
-    cassette = Cassette(parts.home / name)
     await asyncio.to_thread(pruned, parts.home)
-    await asyncio.to_thread(cassette.begin, start)
-    return await _Run(parts, cassette).whole(begin(start))
+    with Cassette(parts.home / name) as cassette:
+        await asyncio.to_thread(cassette.begin, start)
+        return await _Run(parts, cassette).whole(begin(start))
 
 
 async def resume_task(task_id: str, parts: Parts) -> Outcome:
     """Go on with a task from its last observation. Raises CassetteError where there is none."""
     state, cassette = await asyncio.to_thread(resumed, parts.home / task_id)
-    return await _Run(parts, cassette).whole(state)
+    with cassette:
+        return await _Run(parts, cassette).whole(state)
 
 
 class _Run:
