@@ -23,9 +23,9 @@ LEDGER = ("ledger", "ledger_files", "ledger_reading", "ledger_report")
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("core",),
-    ("settings",),
-    ("backends", "store", "store_disk", "anchors", "known_values", "index", "courier", "worker", *LEDGER),
-    ("gateway", "cloud", "masking", "rulings"),
+    ("settings", "uris"),
+    ("backends", "store", "store_disk", "anchors", "known_values", "consents", "index", "courier", "worker", *LEDGER),
+    ("gateway", "trip", "bills", "cloud", "masking", "rulings"),
     ("door",),
     (
         "gather",

@@ -1,5 +1,4 @@
-"""The cloud's side of the door: what models it has at what price, how it is doing, what the user agreed to, and the
-sending itself.
+"""The cloud's side of the door: what models it has at what price, how it is doing, and the sending itself.
 
 Nothing here decides where a request goes (core.route) or what may be in it (hearth.door). What is sent is on the disk
 before (ledger), and admitted under the ledger's lock by what all processes together have spent and asked today: so the
@@ -11,12 +10,10 @@ import contextlib
 import json
 import logging
 import os
-import re
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -24,24 +21,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hearth.backends.base import Delta
-from hearth.core import approval as approvals
+from hearth.bills import ASK_AFTER_S, Bills
+from hearth.consents import Consents
 from hearth.core import breaker as breakers
 from hearth.core import budget as budgets
 from hearth.core import catalogue as catalogues
 from hearth.core import quota as quotas
 from hearth.core import standing as standings
-from hearth.core.approval import Approval, Approvals, Scope
-from hearth.core.budget import HELD_S_MAX, Budget, Outlay
+from hearth.core.budget import HELD_S_MAX, Budget
 from hearth.core.catalogue import ID_CHARS_MAX, Catalogue, Entry, expired
 from hearth.core.jsonlike import items, number, table, text
-from hearth.core.ledger_record import Intent, Masked, Prices, Result
+from hearth.core.ledger_record import CATALOGUE, Intent, Prices
 from hearth.core.origin import PRODUCT, Origin
 from hearth.core.quota import DAY_S, Quota, Refused
 from hearth.core.route import when
 from hearth.core.standing import Failure, Standing
+from hearth.core.tally import Tally
 from hearth.courier.client import Courier
 from hearth.courier.crossing import origin_of
-from hearth.courier.records import Ask, Outcome, Received, Sent
+from hearth.courier.records import Ask, Outcome
 from hearth.errors import (
     ContentRefused,
     ContextOverflow,
@@ -58,10 +56,9 @@ from hearth.errors import (
     Unauthorised,
     Unreachable,
 )
-from hearth.ledger import NOT_SENT, Admission, Handle, Ledger
-from hearth.ledger_reading import Entry as Recorded
-from hearth.ledger_reading import Recent
+from hearth.ledger import Admission, Ledger
 from hearth.settings import CloudSettings
+from hearth.trip import Trip
 
 LOG = logging.getLogger(__name__)
 CATALOGUE_S = 3_600.0
@@ -70,10 +67,6 @@ CATALOGUE_OLD_S_MAX = 7 * 86_400.0
 """How old it may be where it cannot be asked for. Prices that rose meanwhile are refused by the request's own limit."""
 KEY_S = 300.0
 FILE_BYTES_MAX = 20_000_000
-CATALOGUE_KIND = "catalogue"
-"""What is fetched without any of the user's content: the list of models, the key's state."""
-DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
-_PLACEHOLDER = re.compile(rb"<HEARTH_SECRET_\d{1,6}:([a-z0-9-]{1,48})>")
 
 # What a failure means for the next request, the first that fits.
 _MEANINGS: tuple[tuple[type[HearthError], Failure], ...] = (
@@ -128,18 +121,19 @@ class Cloud:
         ledger: Ledger,
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.time,
+        bills_after_s: Sequence[float] = ASK_AFTER_S,
     ) -> None:
         self.settings = settings
         self._home = home
         self._courier = courier
         self._ledger = ledger
-        self._recent = Recent(ledger.folder)
         self._environ = environ
         self._clock = clock
         self._looking = asyncio.Lock()
         self._loaded = False
         self._catalogue_at = self._key_at = 0.0
-        self._approvals = Approvals()
+        self.consents = Consents(home / "consents", clock)
+        self.bills = Bills(ledger, lambda path: self._fetch(path, self._key), bills_after_s)
         self.models: Catalogue = catalogues.EMPTY
         self.standing = Standing()
 
@@ -209,9 +203,12 @@ class Cloud:
         Raises LedgerError.
         """
         now = self._clock()
-        known = await asyncio.to_thread(self._recent.since, _text(self._since(now)))
-        self.standing = replace(self.standing, quota=quotas.counted(self.standing.quota, _free_times(known), now))
-        return budgets.rebuilt(self._cap, _outlays(known), now)
+        quota, cap = self.standing.quota, self._cap
+        money, quota = await self._ledger.look(
+            self._since(now), lambda tally: (tally.budget(cap, now), tally.quota(quota, now))
+        )
+        self.standing = replace(self.standing, quota=quota)
+        return money
 
     @property
     def now(self) -> float:
@@ -235,7 +232,7 @@ class Cloud:
         await asyncio.to_thread(_write, self._home / "catalogue.json", record)
 
     async def _fetch(self, path: str, key: str) -> dict[str, Any]:
-        trip = _Trip(self._ledger, Intent(CATALOGUE_KIND, self.host, origins=(PRODUCT,), approval="cloud.enabled"))
+        trip = Trip(self._ledger, Intent(CATALOGUE, self.host, origins=(PRODUCT,), approval="cloud.enabled"))
         try:
             value = await self._courier.fetch(
                 self.origin, self.settings.base_url, path, key, trip.leaving, trip.returned
@@ -247,29 +244,6 @@ class Cloud:
             raise
         finally:
             await asyncio.shield(trip.close())
-
-    # What the user agreed to
-
-    async def covering(self, request: approvals.Request) -> Approval | None:
-        """The approval under which a request may be sent; None if the user must be asked."""
-        await self._load()
-        return approvals.covering(self._approvals, request)
-
-    async def grant(self, request: approvals.Request, scope: Scope) -> Approval | None:
-        """The user agreed."""
-        self._approvals = approvals.granted(self._approvals, request, scope)
-        if scope == "workspace":
-            await self._save()
-        return approvals.covering(self._approvals, request)
-
-    def used(self, request: approvals.Request) -> None:
-        """A request came to its end: an approval for it alone is used up."""
-        self._approvals = approvals.used(self._approvals, request)
-
-    async def revoke(self, folder: str | None = None) -> None:
-        """Forget what was agreed to for a workspace, or for all."""
-        self._approvals = approvals.revoked(self._approvals, folder)
-        await self._save()
 
     # Sending
 
@@ -297,7 +271,7 @@ class Cloud:
                 **shipment.fields,
             },
         )
-        trip = _Trip(self._ledger, self._intent(shipment), _prices(entry), self._admission(shipment))
+        trip = Trip(self._ledger, self._intent(shipment), _prices(entry), self._admission(shipment))
         try:
             async with aclosing(self._courier.generate(ask, self._key, trip.leaving, trip.returned)) as events:
                 async for event in events:
@@ -314,6 +288,8 @@ class Cloud:
             raise
         finally:
             await asyncio.shield(trip.close())
+            if shipment.most:
+                self.bills.later(trip.unpriced)
 
     def _intent(self, shipment: Shipment) -> Intent:
         return Intent(
@@ -336,18 +312,18 @@ class Cloud:
             blocked_until=self.standing.quota.blocked_until,
         )
 
-        def admit(known: Sequence[Recorded]) -> None:
-            refused = budgets.refusal(budgets.rebuilt(cap, _outlays(known), now), most, now)
+        def admit(tally: Tally) -> None:
+            refused = budgets.refusal(tally.budget(cap, now), most, now)
             if refused is None and entry.free:
-                refused = quotas.refusal(quotas.counted(quota, _free_times(known), now), now, urgent=shipment.urgent)
+                refused = quotas.refusal(tally.quota(quota, now), now, urgent=shipment.urgent)
             if refused is not None:
                 raise _refusal(entry.id, refused, now)
 
         return Admission(self._since(now), admit)
 
-    def _since(self, now: float) -> datetime:
+    def _since(self, now: float) -> float:
         """From when on requests count for today: those that began before midnight may still be on their way."""
-        return datetime.fromtimestamp(now // DAY_S * DAY_S - HELD_S_MAX, UTC)
+        return now // DAY_S * DAY_S - HELD_S_MAX
 
     def _failed(self, model: str, error: HearthError) -> str:
         """Take a failure in; a clause for the user."""
@@ -369,7 +345,6 @@ class Cloud:
         self._loaded = True
         now = self._clock()
         kept = await asyncio.to_thread(_read, self._home / "state.json")
-        self._approvals = approvals.restored(kept.get("approvals"))
         self.standing = replace(self.standing, quota=quotas.restored(kept.get("quota")))
         known = await asyncio.to_thread(_read, self._home / "catalogue.json")
         at = number(known.get("at"), 1e12) or 0.0
@@ -379,85 +354,15 @@ class Cloud:
             self._catalogue_at = at
 
     async def _save(self) -> None:
-        record = {"approvals": approvals.record(self._approvals), "quota": quotas.record(self.standing.quota)}
+        record = {"quota": quotas.record(self.standing.quota)}
         await asyncio.to_thread(_write, self._home / "state.json", record)
 
     async def aclose(self) -> None:
         """Keep what is known, and end the courier."""
+        await self.bills.aclose()
         if self._loaded:
             await self._save()
         await self._courier.aclose()
-
-
-class _Trip:
-    """The ledger's view of one request, with all its attempts: an intent before each, a result after."""
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        intent: Intent,
-        prices: Prices | None = None,
-        admission: Admission | None = None,
-    ) -> None:
-        self._ledger = ledger
-        self._intent = intent
-        self._prices = prices
-        self._admission = admission
-        self._open: dict[int, Handle] = {}
-        self._heard: dict[int, Received] = {}
-        self.seqs: list[int] = []
-        self.outcome: Outcome | None = None
-        self.error: HearthError | None = None
-
-    async def leaving(self, sent: Sent) -> None:
-        """Before the first byte: what raises here keeps everything here."""
-        parts = urlsplit(sent.url)
-        target = f"{sent.method} {parts.path}" + (f"?{parts.query}" if parts.query else "")
-        masked = tuple(Masked(found[1].decode(), found.start()) for found in _PLACEHOLDER.finditer(sent.body))
-        intent = replace(self._intent, target=target, masked=masked)
-        handle = await self._ledger.intent(intent, sent.body, self._admission)
-        self._open[sent.attempt] = handle
-        self.seqs.append(handle.seq)
-
-    async def returned(self, received: Received) -> None:
-        """After an attempt. One that was refused is settled at once, so that the next is not refused for its money."""
-        self._heard[received.attempt] = received
-        if received.status not in (0, 200):
-            refused = f"answered {received.status}"
-            await self._settle(received.attempt, FAILED, refused, Decimal(0))
-
-    async def close(self) -> None:
-        """Record how what is still open ended."""
-        for attempt in list(self._open):
-            if self.outcome is not None:
-                broken = "the answer broke off" if self.outcome.reason == "truncated" else ""
-                await self._settle(attempt, DONE, broken, _decimal(self.outcome.cost))
-            elif self.error is None:
-                await self._settle(attempt, CANCELLED, "broken off by the user", None)
-            elif isinstance(self.error, Unreachable):
-                await self._settle(attempt, NOT_SENT, self.error.message, Decimal(0))
-            else:
-                await self._settle(attempt, FAILED, self.error.message, None)
-
-    async def _settle(self, attempt: int, status: str, detail: str, cost: Decimal | None) -> None:
-        handle, heard, outcome = self._open.pop(attempt), self._heard.get(attempt), self.outcome
-        result = Result(handle.seq, status, detail=detail, cost=cost, prices=self._prices)
-        if heard is not None and heard.status:
-            result = replace(result, http=heard.status, response_sha256=heard.sha256, response_bytes=heard.size)
-        if outcome is not None:
-            result = replace(
-                result,
-                prompt_tokens=outcome.prompt_tokens,
-                cached_tokens=outcome.cached_tokens,
-                completion_tokens=outcome.generated_tokens,
-                model=outcome.model,
-                provider=outcome.provider,
-            )
-        try:
-            await self._ledger.result(result)
-        except LedgerError as error:
-            # The intent is there: it counts as on its way, then as spent. Nothing more leaves while the disk is full.
-            LOG.error("ledger: the result of record %d was not recorded: %s", handle.seq, error.message)
 
 
 def _refusal(model: str, refused: Refused, now: float) -> NotAffordable:
@@ -486,39 +391,6 @@ def _prices(entry: Entry) -> Prices | None:
 def _needs(fields: Mapping[str, Any]) -> list[str]:
     """The parameters that a provider must support for these."""
     return [name for name in ("tools", "response_format") if fields.get(name)]
-
-
-def _outlays(known: Sequence[Recorded]) -> list[Outlay]:
-    found: list[Outlay] = []
-    for one in known:
-        if one.intent.kind == CATALOGUE_KIND:
-            continue
-        result = one.result
-        cost = None if result is None else Decimal(0) if result.status == NOT_SENT else result.cost
-        ended = _epoch(one.ended) if one.ended else None
-        found.append(Outlay(str(one.seq), _epoch(one.time), one.intent.estimated or Decimal(0), ended, cost))
-    return found
-
-
-def _free_times(known: Sequence[Recorded]) -> list[float]:
-    """When free models were asked: failed requests count as well, those that were never sent do not."""
-    return [
-        _epoch(one.time)
-        for one in known
-        if one.intent.kind != CATALOGUE_KIND and one.intent.estimated == 0 and one.status != NOT_SENT
-    ]
-
-
-def _decimal(cost: float | None) -> Decimal | None:
-    return None if cost is None else Decimal(str(cost))
-
-
-def _epoch(moment: str) -> float:
-    return datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -155,7 +155,7 @@ class Door:
                     )
         finally:
             if asking.bound is not None:
-                self._cloud.used(asking.bound)
+                self._cloud.consents.used(asking.bound)
 
     def room(self, choice: Choice) -> int:
         """The context, in tokens, of the model that would be asked first: what a prompt and its answer may have."""
@@ -342,7 +342,7 @@ class Door:
         exact = json.dumps([messages, [wire_tool(tool) for tool in request.tools]], ensure_ascii=False, sort_keys=True)
         digest = sha256(exact.encode("utf-8", "surrogatepass")).hexdigest()
         bound = asking.bound = approvals.Request(cloud.origin, request.kind, request.workspace, digest)
-        if known := await cloud.covering(bound):
+        if known := await asyncio.to_thread(cloud.consents.covering, bound):
             return known.name
         proposal = _proposal(bound, request, attempt, plan, messages, rules, cloud.host, await cloud.money(), cloud.now)
         for _ in range(ASKED_MAX):
@@ -354,7 +354,7 @@ class Door:
         if answer == "Use local model":
             raise _StaysHere("you chose a local model")
         scope = approvals.scope_of(answer, _SCOPES.get(cloud.settings.approval, "each"))
-        given = await cloud.grant(bound, scope) if scope else None
+        given = await asyncio.to_thread(cloud.consents.grant, bound, scope) if scope else None
         if given is None:
             raise ConsentRefused("Nothing was sent.")
         return given.name

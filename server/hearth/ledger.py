@@ -18,15 +18,17 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from hearth.core.ledger_record import (
+    NOT_SENT,
     RECORD_BYTES_MAX,
     BadRecord,
+    Bill,
     Chain,
     Cut,
     Head,
@@ -34,13 +36,15 @@ from hearth.core.ledger_record import (
     Record,
     RecordFault,
     Result,
+    What,
     decode,
     encode,
     hash_of,
 )
+from hearth.core.tally import Tally
 from hearth.errors import HearthError, LedgerDamaged, LedgerError
 from hearth.ledger_files import BODY_BYTES_MAX, LOG_BYTES_MAX, LedgerFolder, read_at, sync_data, write_all
-from hearth.ledger_reading import Entry, Recent
+from hearth.ledger_reading import Today
 
 LOG = logging.getLogger(__name__)
 WITHIN_S = 8.0
@@ -49,7 +53,6 @@ CLOSE_S = 5.0
 WAITING_MAX = 1_000
 DAMAGED_REMEDY = "See `hearth ledger verify`. To begin a new ledger, rename the folder {folder}."
 UNWRITABLE_REMEDY = "Nothing is sent until it can: free some space, or look whether {folder} is writable."
-NOT_SENT = "not sent"
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
@@ -72,9 +75,10 @@ class Handle:
 class Admission:
     """A last look before an intent is written. `admit` runs in the ledger's thread: it touches nobody else's state."""
 
-    since: datetime
-    admit: Callable[[Sequence[Entry]], None]
-    """With the requests since then, the oldest first. Raises HearthError to refuse."""
+    since: float
+    """Seconds since the epoch."""
+    admit: Callable[[Tally], None]
+    """With what the requests since then amount to. Raises HearthError to refuse."""
 
 
 class LedgerLog:
@@ -84,7 +88,8 @@ class LedgerLog:
         self._folder = LedgerFolder(folder)
         self._clock = clock
         self._open: set[int] = set()
-        self._recent = Recent(folder)
+        self._unpriced: set[int] = set()
+        self.today = Today(folder)
 
     def intent(self, intent: Intent, body: bytes, admission: Admission | None = None) -> Handle:
         """Record what is about to leave, `body` exactly as it will; it is durable on return.
@@ -108,6 +113,16 @@ class LedgerLog:
             raise ValueError(f"record {result.intent} is no intent of this ledger that waits for a result")
         seq = self._append(result, b"")
         self._open.remove(result.intent)
+        if result.cost is None:
+            self._unpriced.add(result.intent)
+        return seq
+
+    def bill(self, bill: Bill) -> int:
+        """Record what an intent of this object cost after all, whose result did not know it; as `result`."""
+        if bill.intent not in self._unpriced:
+            raise ValueError(f"record {bill.intent} is no intent of this ledger that waits for a bill")
+        seq = self._append(bill, b"")
+        self._unpriced.remove(bill.intent)
         return seq
 
     def open(self) -> Head:
@@ -115,10 +130,10 @@ class LedgerLog:
         with self._guarded(), self._ready() as (_, head):
             return head
 
-    def _append(self, what: Intent | Result, body: bytes, admission: Admission | None = None) -> int:
+    def _append(self, what: Intent | Result | Bill, body: bytes, admission: Admission | None = None) -> int:
         with self._guarded(), self._ready() as (log, head):
             if admission is not None:
-                admission.admit(self._recent.since(_text(admission.since)))
+                self.today.look(admission.since, admission.admit)
             if body:
                 self._folder.keep(hashlib.sha256(body).hexdigest(), body)
             return self._written(log, head, what).seq
@@ -180,7 +195,7 @@ class LedgerLog:
         tail = read_at(log, head.end, min(size - head.end, RECORD_BYTES_MAX + 1))
         if len(tail) > RECORD_BYTES_MAX or b"\n" in tail[:-1]:
             raise LedgerDamaged(f"There is more behind record {head.seq} of the ledger than one end can leave.")
-        chain = Chain(head.seq, head.hash, head.end, head.entries, AnyIntent())
+        chain = Chain(head.seq, head.hash, head.end, head.entries, AnyIntent(), AnyIntent())
         try:
             what = chain.feed(tail).what
             if isinstance(what, Intent) and what.size and self._folder.digest_of(what.sha256) != what.sha256:
@@ -195,7 +210,7 @@ class LedgerLog:
         self._folder.write_head(taken)
         return taken
 
-    def _written(self, log: int, head: Head, what: Intent | Result | Cut) -> Head:
+    def _written(self, log: int, head: Head, what: What) -> Head:
         """Append one record, durably; the new head."""
         line = encode(Record(head.seq + 1, head.hash, _text(self._clock()), what))
         end = head.end + len(line)
@@ -272,6 +287,19 @@ class Ledger:
     async def result(self, result: Result) -> int:
         """As LedgerLog.result. It is recorded even if the caller goes away."""
         return await self._done(lambda: self._log.result(result))
+
+    async def bill(self, bill: Bill) -> int:
+        """As LedgerLog.bill."""
+        return await self._done(lambda: self._log.bill(bill))
+
+    async def look(self, since: float, ask: Callable[[Tally], T]) -> T:
+        """What `ask` finds in what all processes have sent since a time (see Today.look); it runs in a thread."""
+        return await asyncio.to_thread(self._log.today.look, since, ask)
+
+    @property
+    def records_read(self) -> int:
+        """How many records were read for all these looks, those before sending included."""
+        return self._log.today.records_read
 
     async def open(self) -> Head:
         """As LedgerLog.open."""

@@ -7,13 +7,16 @@ here blocks, and raises LedgerError.
 import contextlib
 import os
 import threading
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from hearth.core.ledger_record import (
     RECORD_BYTES_MAX,
     BadRecord,
+    Bill,
     Chain,
     Cut,
     Head,
@@ -24,6 +27,7 @@ from hearth.core.ledger_record import (
     decode,
 )
 from hearth.core.origin import Origin, files_of
+from hearth.core.tally import Tally
 from hearth.errors import LedgerDamaged, LedgerError
 from hearth.ledger_files import LedgerFolder, read_at
 
@@ -31,6 +35,7 @@ RECENT_BYTES = 64 * 1024
 """What is read from the end at first."""
 BROKEN_OFF = "no result"
 """The status of a request of which only the intent is known: it is on its way, or its end was not recorded."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,61 +122,65 @@ def entries(folder: Path) -> list[Entry]:
     return _entries(records(folder))
 
 
-class Recent:
-    """The last requests. Of a log that only grew since it was looked at, only what is new is read: so neither the
-    ledger's size nor the day's requests make the next look slow. For several threads."""
+class Today:
+    """What the requests of the last days amount to. Of a log that only grew since it was looked at, only what is new is
+    read, whoever wrote it: so neither the ledger's size nor the day's requests make the next look slow. For several
+    threads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._from = ""
+        self._from = 0.0
         self._log: tuple[int, int] | None = None
         self._end = 0
         self._last_line = b""
-        self._known: dict[int, Entry] = {}
+        self._tally = Tally()
+        self.records_read = 0
+        """In all looks together."""
 
-    def since(self, moment: str) -> list[Entry]:
-        """The requests since a time (as in the records), the oldest first."""
-        with self._lock, _readable(self._folder) as files:
-            handle = files.open_log(writing=False)
-            if handle is None:
-                self._log = None
-                return []
-            try:
-                self._look(handle, moment)
-            except BadRecord as error:
-                self._log = None
-                raise LedgerDamaged(
-                    f"The ledger's last records are bad: {error}.", "See `hearth ledger verify`."
-                ) from error
-            finally:
-                os.close(handle)
-            return [entry for entry in self._known.values() if entry.time >= moment]
+    def look(self, since: float, ask: Callable[[Tally], T]) -> T:
+        """What `ask` finds in the requests since a time, in seconds since the epoch. Raises what it raises."""
+        with self._lock:
+            with _readable(self._folder) as files:
+                self._refresh(files, since)
+            return ask(self._tally)
 
-    def _look(self, handle: int, moment: str) -> None:
+    def _refresh(self, files: LedgerFolder, since: float) -> None:
+        handle = files.open_log(writing=False)
+        if handle is None:
+            self._log, self._tally = None, Tally()
+            return
+        try:
+            self._read(handle, since)
+        except BadRecord as error:
+            self._log = None
+            raise LedgerDamaged(
+                f"The ledger's last records are bad: {error}.", "See `hearth ledger verify`."
+            ) from error
+        finally:
+            os.close(handle)
+
+    def _read(self, handle: int, since: float) -> None:
         stat = os.fstat(handle)
         log = (stat.st_dev, stat.st_ino)
         before = self._end - len(self._last_line)
-        same = log == self._log and moment >= self._from and stat.st_size >= self._end
+        same = log == self._log and since >= self._from and stat.st_size >= self._end
         if not same or read_at(handle, before, len(self._last_line)) != self._last_line:
-            self._log, self._from, self._known = None, moment, {}
-            lines, start = _last(handle, moment, stat.st_size)
+            self._log, self._from, self._tally, self._last_line = None, since, Tally(), b""
+            lines, start = _last(handle, since, stat.st_size)
         else:
             lines, start = _whole_lines(read_at(handle, self._end, stat.st_size - self._end)), self._end
-        _take(self._known, map(decode, lines))
-        if moment > self._from:
-            self._from, self._known = moment, {seq: e for seq, e in self._known.items() if e.time >= moment}
+        self._log = None  # what was begun to be counted and was bad is counted anew
+        if since > self._from:
+            self._tally.forget(since)
+        self._tally.feed(map(timed, map(decode, lines)), since)
+        self.records_read += len(lines)
+        self._log, self._from = log, since
         self._end = start + sum(map(len, lines))
-        self._last_line = lines[-1] if lines else self._last_line if self._log else b""
-        self._log = log
+        self._last_line = lines[-1] if lines else self._last_line
 
 
-def recent(folder: Path, since: str) -> list[Entry]:
-    """The requests since a time (as in the records), read from the end: the cost does not grow with the ledger."""
-    return Recent(folder).since(since)
-
-
-def _last(handle: int, since: str, size: int) -> tuple[list[bytes], int]:
+def _last(handle: int, since: float, size: int) -> tuple[list[bytes], int]:
     """The log's last lines, at least all since a time, and where the first of them begins."""
     back = RECENT_BYTES
     while True:
@@ -181,9 +190,14 @@ def _last(handle: int, since: str, size: int) -> tuple[list[bytes], int]:
             begins = data.find(b"\n") + 1  # the block begins within a line
             data, start = data[begins:], start + begins
         lines = _whole_lines(data)
-        if back >= size or (lines and decode(lines[0]).time < since):
+        if back >= size or (lines and timed(decode(lines[0]))[0] < since):
             return lines, start
         back *= 4
+
+
+def timed(record: Record) -> tuple[float, Record]:
+    """With its time in seconds since the epoch."""
+    return datetime.fromisoformat(record.time.replace("Z", "+00:00")).timestamp(), record
 
 
 def _whole_lines(data: bytes) -> list[bytes]:
@@ -193,17 +207,15 @@ def _whole_lines(data: bytes) -> list[bytes]:
 
 def _entries(known: Iterable[Record]) -> list[Entry]:
     found: dict[int, Entry] = {}
-    _take(found, known)
-    return list(found.values())
-
-
-def _take(found: dict[int, Entry], known: Iterable[Record]) -> None:
     for record in known:
         what = record.what
         if isinstance(what, Intent):
             found[record.seq] = Entry(record.seq, record.time, what)
         elif isinstance(what, Result) and (entry := found.get(what.intent)):
-            found[what.intent] = Entry(entry.seq, entry.time, entry.intent, record.time, what)
+            found[what.intent] = replace(entry, ended=record.time, result=what)
+        elif isinstance(what, Bill) and (entry := found.get(what.intent)) and entry.result:
+            found[what.intent] = replace(entry, result=what.settled(entry.result))
+    return list(found.values())
 
 
 def cuts(folder: Path) -> list[Record]:

@@ -8,11 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
+from hearth.core.ledger_record import NOT_SENT
 from hearth.errors import HearthError
 from hearth.ledger_reading import Entry, Finding, entries, sent, verify
 
 ACTIONS = ("list", "show", "verify", "export", "costs")
-NOT_SENT = "not sent"
 DONE, FAILED, USAGE = 0, 1, 2
 Say = Callable[[str], None]
 _SHOWN = {

@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hearth.core import approval as approvals_module
 from hearth.core.approval import (
     ANSWERS,
     APPROVALS_MAX,
     SCOPES,
+    Approval,
     Approvals,
     Request,
     Scope,
+    approval,
     covering,
-    granted,
     record,
     restored,
     revoked,
@@ -24,6 +26,17 @@ from hearth.core.approval import (
 )
 
 ASKED = Request("https://cloud.example", "explain", "/w", "aa")
+
+
+def granted(approvals: Approvals, request: Request, scope: Scope) -> Approvals:
+    new = approval(request, scope)
+    return approvals if new is None else approvals_module.granted(approvals, new)
+
+
+def restarted(approvals: Approvals) -> Approvals:
+    """What is kept of them."""
+    kept = [json.loads(json.dumps(record(one))) for one in approvals.given if one.scope == "workspace"]
+    return Approvals(tuple(one for raw in kept if (one := restored(raw))))
 
 
 @pytest.mark.parametrize(
@@ -81,13 +94,13 @@ def test_once_is_once(scope: Scope, covered: bool) -> None:
 
 @pytest.mark.parametrize(("scope", "covered"), [("each", False), ("session", False), ("workspace", True)])
 def test_what_outlives_the_session(scope: Scope, covered: bool) -> None:
-    approvals = restored(json.loads(json.dumps(record(granted(Approvals(), ASKED, scope)))))
+    approvals = restarted(granted(Approvals(), ASKED, scope))
     assert (covering(approvals, replace(ASKED, digest="bb")) is not None) == covered
 
 
 def test_without_a_workspace_it_ends_with_the_session() -> None:
     approvals = granted(Approvals(), replace(ASKED, folder=""), "workspace")
-    assert record(approvals) == []
+    assert restarted(approvals) == Approvals()
     found = covering(approvals, replace(ASKED, folder="", digest="bb"))
     assert found is not None
     assert found.name == "for this session"
@@ -106,12 +119,21 @@ def test_what_is_not_named_cannot_be_approved(field: str) -> None:
     assert covering(granted(Approvals(), asked, "session"), asked) is None
 
 
-def test_they_can_be_taken_back() -> None:
+def test_each_can_be_taken_back() -> None:
     other = replace(ASKED, folder="/other")
     approvals = granted(granted(Approvals(), ASKED, "workspace"), other, "session")
-    assert covering(revoked(approvals, "/w"), ASKED) is None
-    assert covering(revoked(approvals, "/w"), other) is not None
-    assert revoked(approvals) == Approvals()
+    first, second = approvals.given
+    assert revoked(approvals, first.id).given == (second,)
+    assert covering(revoked(approvals, second.id), other) is None
+    assert revoked(approvals, "").given == approvals.given
+
+
+@pytest.mark.parametrize("field", ["destination", "kind", "folder", "digest"])
+def test_what_is_bound_to_something_else_is_another(field: str) -> None:
+    one = Approval("https://a", "ask", "/w", "each", "aa", since=1.0)
+    assert one.id != replace(one, **{field: "x"}).id
+    assert one.id != replace(one, scope="session").id
+    assert one.id == replace(one, since=2.0).id
 
 
 def test_there_are_not_too_many() -> None:
@@ -124,12 +146,12 @@ def test_there_are_not_too_many() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [None, {}, [1, "x", {}], [{"destination": "a", "kind": "b", "folder": ""}],
-     [{"destination": "a", "kind": 3, "folder": "c"}],
-     [{"destination": "a" * 10_000, "kind": "b", "folder": "c"}]],
+    [None, {}, [1, "x", {}], {"destination": "a", "kind": "b", "folder": ""},
+     {"destination": "a", "kind": 3, "folder": "c"},
+     {"destination": "a" * 10_000, "kind": "b", "folder": "c"}],
 )  # fmt: skip
 def test_a_damaged_record_approves_nothing(raw: object) -> None:
-    assert restored(raw) == Approvals()
+    assert restored(raw) is None
 
 
 REQUESTS = st.builds(

@@ -1,6 +1,5 @@
 """The budget of a day: a hard cap, also under parallel reservations, and nothing without a known price."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -10,13 +9,10 @@ from hypothesis import strategies as st
 from hearth.core.budget import (
     AMOUNT_MAX,
     HELD_MAX,
-    HELD_S_MAX,
     ZERO,
     Budget,
-    Outlay,
     left,
     money,
-    rebuilt,
     refusal,
     reserve,
     settle,
@@ -132,22 +128,6 @@ def test_money_is_never_shown_as_less(amount: str, shown: str) -> None:
     assert money(Decimal(amount)) == shown
 
 
-def test_it_is_rebuilt_from_what_is_written_down() -> None:
-    outlays = (
-        Outlay("yesterday", NOON - DAY_S, Decimal("0.40"), NOON - DAY_S + 9, Decimal("0.40")),
-        Outlay("over midnight", TOMORROW - DAY_S - 5, Decimal("0.40"), TOMORROW - DAY_S + 5, Decimal("0.01")),
-        Outlay("done", NOON - 100, Decimal("0.10"), NOON - 90, Decimal("0.02")),
-        Outlay("nobody said", NOON - 100, Decimal("0.10"), NOON - 90),
-        Outlay("not sent", NOON - 100, Decimal("0.10"), NOON - 90, ZERO),
-        Outlay("on its way", NOON - 10, Decimal("0.05")),
-        Outlay("its sender died", NOON - HELD_S_MAX, Decimal("0.03")),
-        Outlay("its sender died yesterday", NOON - DAY_S, Decimal("0.40")),
-    )
-    budget = rebuilt(CAP, outlays, NOON)
-    assert (budget.spent, budget.held) == (Decimal("0.16"), (("on its way", Decimal("0.05")),))
-    assert left(budget, NOON) == Decimal("0.29")
-
-
 AMOUNTS = st.decimals(min_value=0, max_value=1, places=6)
 STEPS = st.lists(
     st.one_of(
@@ -163,7 +143,6 @@ STEPS = st.lists(
 @given(STEPS, st.decimals(min_value=0, max_value=2, places=3), st.randoms(use_true_random=False))
 def test_the_cap_holds_under_any_interleaving(steps: list[tuple[str, object]], cap: Decimal, chance) -> None:
     budget, now, running, spent = Budget(cap), NOON, dict[str, Decimal](), dict[int, Decimal]()
-    written: dict[str, Outlay] = {}
     for number, (what, value) in enumerate(steps):
         if what == "wait":
             assert isinstance(value, float)
@@ -175,20 +154,14 @@ def test_the_cap_holds_under_any_interleaving(steps: list[tuple[str, object]], c
             assert refused == told
             if refused is None:
                 running[str(number)] = value
-                written[str(number)] = Outlay(str(number), now, value)
         elif running:
             name = chance.choice(sorted(running))
             held = running.pop(name)
             cost = held * value / 10 if isinstance(value, int) else None
             budget = settle(budget, name, cost, now)
-            written[name] = replace(written[name], ended=now, cost=cost)
             day = int(now // DAY_S)
             spent[day] = spent.get(day, ZERO) + (held if cost is None else cost)
         # What is still on its way may come to cost all that it reserved, today.
         assert spent.get(int(now // DAY_S), ZERO) + sum(running.values(), ZERO) <= cap
         assert budget.reserved == sum(running.values(), ZERO)
         assert left(budget, now) >= ZERO
-        again = rebuilt(cap, written.values(), now)
-        assert spent.get(int(now // DAY_S), ZERO) <= again.spent
-        if all(now - written[name].began < HELD_S_MAX for name in running):
-            assert left(again, now) == left(budget, now)

@@ -13,6 +13,7 @@ from hearth.core.ledger_record import (
     GENESIS,
     RECORD_BYTES_MAX,
     BadRecord,
+    Bill,
     Chain,
     Cut,
     Head,
@@ -22,6 +23,7 @@ from hearth.core.ledger_record import (
     Record,
     RecordFault,
     Result,
+    What,
     begins_record,
     decode,
     decode_head,
@@ -47,12 +49,12 @@ RESULTS = st.builds(
     Result, st.integers(1, 9), TEXTS, TEXTS, COUNTS, TEXTS, COUNTS, COUNTS, COUNTS, COUNTS, st.none() | MONEY,
     st.none() | st.builds(Prices, MONEY, MONEY, MONEY), TEXTS, TEXTS,
 )  # fmt: skip
-RECORDS = st.builds(
-    Record, st.integers(1, 2**40), HASHES, TEXTS, INTENTS | RESULTS | st.builds(Cut, st.integers(0, 99), HASHES)
-)
+BILLS = st.builds(Bill, st.integers(1, 9), MONEY, COUNTS, COUNTS, COUNTS, TEXTS)
+CUTS = st.builds(Cut, st.integers(0, 99), HASHES)
+RECORDS = st.builds(Record, st.integers(1, 2**40), HASHES, TEXTS, INTENTS | RESULTS | BILLS | CUTS)
 
 
-def lines_of(*whats: Intent | Result | Cut) -> list[bytes]:
+def lines_of(*whats: What) -> list[bytes]:
     lines: list[bytes] = []
     previous = GENESIS
     for seq, what in enumerate(whats, 1):
@@ -76,6 +78,7 @@ CHAIN = lines_of(
     Intent("task", "openrouter.ai:443"),
     Result(3, "failed", "it was refused"),
     Result(5, "done", cost=Decimal("0.0012")),
+    Bill(3, Decimal("0.004"), completion_tokens=7),
 )
 
 
@@ -90,7 +93,7 @@ def test_what_is_written_is_read(record: Record) -> None:
 
 def test_a_chain_counts() -> None:
     chain = fed(CHAIN)
-    assert (chain.seq, chain.entries, chain.open) == (7, 3, set())
+    assert (chain.seq, chain.entries, chain.open, chain.unpriced) == (8, 3, set(), {1})
     assert (chain.hash, chain.end) == (hash_of(CHAIN[-1]), len(b"".join(CHAIN)))
 
 
@@ -125,6 +128,17 @@ def test_a_rewritten_record_no_longer_fits_the_next() -> None:
 def test_a_result_is_of_an_intent_that_waits_for_one(result: Result) -> None:
     with pytest.raises(BadRecord, match="waits for none"):
         fed(lines_of(Intent("chat", "h"), Result(1, "done"), Intent("chat", "h"), result))
+
+
+@pytest.mark.parametrize("bill", [Bill(1, Decimal(1)), Bill(3, Decimal(1)), Bill(5, Decimal(1)), Bill(9, Decimal(1))])
+def test_a_bill_is_of_a_request_whose_cost_nobody_said(bill: Bill) -> None:
+    asked = (Intent("chat", "h"), Result(1, "done", cost=Decimal(1)), Intent("chat", "h"), Intent("chat", "h"))
+    with pytest.raises(BadRecord, match="waits for none"):
+        fed(
+            lines_of(
+                *asked, Result(4, "failed"), Bill(4, Decimal(1)), Bill(4, Decimal(1)) if bill.intent == 9 else bill
+            )
+        )
 
 
 def test_beginnings_of_a_record_are_known() -> None:

@@ -19,6 +19,7 @@ from hearth.core.quota import (
     KeyStatus,
     Quota,
     counted,
+    days_at,
     left_today,
     limited,
     observed,
@@ -120,15 +121,19 @@ def test_the_other_sides_refusal_is_kept_to() -> None:
     assert refusal(absurd, NOON + DAY_S + 3) is None
 
 
+def noted(quota: Quota, times: list[float], now: float) -> Quota:
+    return counted(quota, times, Counter(day for time in times for day in days_at(time)), now)
+
+
 def test_several_processes_share_what_is_written_down() -> None:
     times = [NOON + number for number in range(12)]
-    quota = counted(Quota(), times, NOON + 20)
+    quota = noted(Quota(), times, NOON + 20)
     assert (len(quota.recent), left_today(quota, NOON + 20)) == (12, DAY_MAX - 12)
     assert taken(quota, 30, NOON + 20)[1] == MINUTE_MAX - 12
     mine, _ = taken(Quota(), 5, NOON + 19.9)
-    assert left_today(counted(mine, times[:3], NOON + 20), NOON + 20) == DAY_MAX - 5  # not written down yet
-    assert len(counted(mine, [NOON - 4_000.0] * 30, NOON + 20).recent) == 5
-    assert counted(Quota(), [NOON - 2 * DAY_S] * 80, NOON) == Quota()
+    assert left_today(noted(mine, times[:3], NOON + 20), NOON + 20) == DAY_MAX - 5  # not written down yet
+    assert len(noted(mine, [NOON - 4_000.0] * 30, NOON + 20).recent) == 5
+    assert noted(Quota(), [NOON - 2 * DAY_S] * 80, NOON) == Quota()
 
 
 def test_it_is_kept_over_a_restart() -> None:
@@ -181,7 +186,7 @@ def test_the_quota_is_never_exceeded(steps: list[tuple[float, str]], now: float)
         elif what in ("paid", "free"):
             quota = observed(quota, KeyStatus(free_tier=what == "free"), now)
         elif what == "ledger":
-            quota = counted(Quota(quota.day_max, blocked_until=quota.blocked_until), sent, now)
+            quota = noted(Quota(quota.day_max, blocked_until=quota.blocked_until), sent, now)
         elif what == "status":
             quota = observed(quota, KeyStatus(day_used=40), now)
         else:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hearth.backends.base import Chat, Delta, Finish, Generate, Probe, Usage
+from hearth.bills import ASK_AFTER_S
 from hearth.cloud import Cloud
 from hearth.core.exchange import Done, Message, Note, Part, Placed, Request, Restarted, Text, system, user
 from hearth.core.origin import file_origin
@@ -136,8 +137,9 @@ class House:
         self.ledger = Ledger(home / "ledger", lambda: datetime.fromtimestamp(router.clock(), UTC))
         self.courier = how.get("courier") or Courier()
         self.cloud = Cloud(
-            cloud, home / "cloud", courier=self.courier, ledger=self.ledger, environ=self.environ, clock=router.clock
-        )
+            cloud, home / "cloud", courier=self.courier, ledger=self.ledger, environ=self.environ, clock=router.clock,
+            bills_after_s=how.get("bills_after_s", ASK_AFTER_S),
+        )  # fmt: skip
         masks = Masks(lambda: [folder], self.environ, home / "nobody")
         self.door = Door(self.gateway, self.cloud, self.rulings, masks)
 

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from egress.rig import CLAUDE, FREE, KEY, NOON, PAID, Asked, Local, SharedCourier, Told, house, said_to, turn
+from hearth.consents import Consents
 from hearth.core.exchange import Note, Placed, Restarted, Text, Tool, assistant, system, user
 from hearth.core.origin import file_origin
 from hearth.core.route import Choice
@@ -160,6 +161,23 @@ async def test_consent_for_a_workspace_outlives_the_session(built):
         assert len(says.proposals) == 1
         await home.ask(home.request("three"), says)
         assert len(says.proposals) == 1
+
+
+@pytest.mark.parametrize("approval", ["session", "workspace"])
+async def test_what_was_agreed_to_can_be_taken_back(built, approval):
+    async with built(approval=approval) as home:
+        says = Asked()
+        await home.ask(home.request("one"), says)
+        (given,) = home.cloud.consents.given()
+        assert (given.destination, given.kind, given.folder) == (home.router.url, "ask", str(home.folder))
+        assert (given.scope, given.since) == (approval, NOON)
+        # What is kept is taken back by any process; what ends with the session by its own alone.
+        other = Consents(home.home / "cloud/consents", home.router.clock)
+        assert other.given() == ([given] if approval == "workspace" else [])
+        assert (other if approval == "workspace" else home.cloud.consents).revoke(given.id)
+        assert home.cloud.consents.given() == []
+        await home.ask(home.request("two"), says)
+        assert len(says.proposals) == 2
 
 
 async def test_secrets_are_masked_on_the_way_out_and_restored_on_the_way_back(built):
@@ -346,6 +364,44 @@ async def test_the_budget_is_a_hard_cap_also_for_parallel_requests(built):
         assert account.usage <= 0.02
         spent = sum(entry.result.cost for entry in home.left())
         assert spent <= Decimal("0.02")
+
+
+async def broken_off(home) -> None:
+    home.router.account.credits = 5.0
+    home.router.then(Reply("endless", hang=True))
+    async with aclosing(home.door.ask(home.request(), Asked())) as events:
+        async for event in events:
+            if isinstance(event, Text):
+                return
+
+
+async def test_what_a_broken_answer_did_cost_is_asked_for_later(built):
+    async with built(models=[PAID], bills_after_s=(0.0,)) as home:
+        await broken_off(home)
+        (before,) = home.left()
+        assert (before.status, before.result.cost) == ("cancelled", None)
+        assert (await home.cloud.money()).spent == before.intent.estimated
+        await home.cloud.bills.settled()
+        (after,) = home.left()
+        (told,) = home.router.generations.values()
+        assert after.result.cost == Decimal(str(told["total_cost"]))
+        assert 0 < after.result.cost < before.intent.estimated
+        assert after.result.completion_tokens == told["native_tokens_completion"]
+        assert (await home.cloud.money()).spent == after.result.cost
+        assert entries(home.home / "ledger")[-1].intent.target == f"GET /api/v1/generation?id={told['id']}"
+        assert verify(home.home / "ledger").whole
+
+
+async def test_what_nobody_tells_counts_with_all_that_was_reserved(built):
+    async with built(models=[PAID], bills_after_s=(0.0, 0.0)) as home:
+        await broken_off(home)
+        home.router.generations.clear()
+        await home.cloud.bills.settled()
+        (entry,) = home.left()
+        assert entry.result.cost is None
+        assert (await home.cloud.money()).spent == entry.intent.estimated > 0
+        asked = [seen for seen in home.router.captured if seen.path.endswith("/generation")]
+        assert len(asked) == 2
 
 
 async def test_an_unknown_price_is_never_asked(built):

@@ -9,7 +9,8 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,11 +19,13 @@ import pytest
 
 from hearth import ledger as ledger_module
 from hearth import ledger_files, ledger_reading
-from hearth.core.ledger_record import Cut, Head, Intent, Masked, Result, decode_head, encode_head
+from hearth.core.ledger_record import Bill, Cut, Head, Intent, Masked, Result, decode_head, encode_head
 from hearth.core.origin import file_origin, summary_of
+from hearth.core.quota import Quota
+from hearth.core.tally import Tally
 from hearth.errors import HearthError, LedgerDamaged, LedgerError
 from hearth.ledger import Admission, Ledger, LedgerLog
-from hearth.ledger_reading import Entry, Recent, cuts, entries, recent, records, sent, summary, verify
+from hearth.ledger_reading import Today, cuts, entries, records, sent, summary, timed, verify
 
 CHAT = Intent("chat", "openrouter.ai:443", "ask", "five files", "once", "POST /api/v1/chat/completions", "a/model")
 WRITER = Path(__file__).with_name("ledger_writer.py")
@@ -127,20 +130,45 @@ def test_what_is_too_large_is_refused(folder: Path, monkeypatch: pytest.MonkeyPa
     assert verify(folder).records == 2
 
 
-def test_recent_requests_are_read_from_the_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def counts(folder: Path, since: datetime, looker: Today | None = None) -> tuple[object, Decimal]:
+    """Free requests since, and what is spent and held; by `looker`, else by looking at all of the ledger."""
+
+    def ask(tally: Tally) -> tuple[object, Decimal]:
+        budget = tally.budget(Decimal(99), since.timestamp())
+        return tally.quota(Quota(), since.timestamp()).days[-1:], budget.spent + budget.reserved
+
+    if looker is not None:
+        return looker.look(since.timestamp(), ask)
+    whole = Tally()
+    whole.feed(map(timed, records(folder)), since.timestamp())
+    return ask(whole)
+
+
+FREE = replace(CHAT, estimated=Decimal(0))
+PRICED = replace(CHAT, estimated=Decimal("0.01"))
+
+
+def test_the_last_requests_are_read_from_the_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_reading, "RECENT_BYTES", 700)
     moments = [datetime(2026, 11, day, tzinfo=UTC) for day in (18, 18, 19, 19, 20, 20, 20, 21, 21)]
     times = iter(moments)
     log = LedgerLog(folder, lambda: next(times))
     for seq in (1, 3, 5):
-        log.intent(CHAT, b"%d" % seq)
+        log.intent(FREE, b"%d" % seq)
         log.result(Result(seq, "done"))
     for _ in range(3):
-        log.intent(CHAT, b"")
+        log.intent(PRICED, b"")
     for day in range(17, 24):
-        since = f"2026-11-{day}T00:00:00.000Z"
-        assert recent(folder, since) == [entry for entry in entries(folder) if entry.time >= since]
-    assert recent(folder / "none", "") == []
+        since = datetime(2026, 11, day, tzinfo=UTC)
+        looker = Today(folder)
+        assert counts(folder, since, looker) == counts(folder, since)
+        # Of the log's end no more than is needed, and of one that did not grow nothing.
+        known = looker.records_read
+        assert known <= len(list(records(folder)))
+        counts(folder, since, looker)
+        assert looker.records_read == known
+    assert counts(folder, since, Today(folder)) == ((), 0)
+    assert counts(folder, moments[-1], Today(folder / "none")) == ((), 0)
 
 
 def test_what_is_kept_up_to_date_is_what_is_there(folder: Path) -> None:
@@ -148,25 +176,65 @@ def test_what_is_kept_up_to_date_is_what_is_there(folder: Path) -> None:
     moments = [datetime(2026, 11, 18 + at // 12, at % 12, tzinfo=UTC) for at in range(60)]
     times = iter(moments)
     logs = [LedgerLog(folder, lambda: next(times)) for _ in range(2)]
-    kept, dice = Recent(folder), random.Random(5)
+    kept, dice = Today(folder), random.Random(5)
     opened: list[tuple[LedgerLog, int]] = []
+    unpriced: list[tuple[LedgerLog, int]] = []
     for step in range(50):
         log = dice.choice(logs)
-        if opened and dice.random() < 0.5:
+        if unpriced and dice.random() < 0.3:
+            owner, seq = unpriced.pop()
+            owner.bill(Bill(seq, Decimal("0.002")))
+        elif opened and dice.random() < 0.5:
             owner, seq = opened.pop(dice.randrange(len(opened)))
             owner.result(Result(seq, "done"))
+            unpriced.append((owner, seq))
         else:
-            opened.append((log, log.intent(CHAT, b"%d" % step).seq))
+            opened.append((log, log.intent(dice.choice((FREE, PRICED)), b"%d" % step).seq))
         if step == 30:  # an end that was never finished is cut at the next append
             with (folder / "records").open("ab") as stream:
                 stream.write(b'{"half')
-        since = f"2026-11-{18 + step // 12}T00:00:00.000Z"
-        assert kept.since(since) == [entry for entry in entries(folder) if entry.time >= since]
+        since = datetime(2026, 11, 18 + step // 12, tzinfo=UTC)
+        assert counts(folder, since, kept) == counts(folder, since)
+    assert kept.records_read <= len(list(records(folder))), "each record once"
     folder.rename(folder.with_name("old"))
-    assert kept.since("") == []
+    assert counts(folder, moments[0], kept) == ((), 0)
     fresh = LedgerLog(folder, lambda: moments[0])
-    fresh.intent(CHAT, b"")
-    assert kept.since("") == entries(folder)
+    fresh.intent(PRICED, b"")
+    assert counts(folder, moments[0], kept) == ((), Decimal("0.01"))
+
+
+def test_a_bill_comes_after_a_result_without_a_cost(folder: Path) -> None:
+    log = LedgerLog(folder, noon)
+    asked = log.intent(PRICED, b"x").seq
+    log.result(Result(asked, "cancelled", provider="P", http=200))
+    with pytest.raises(ValueError, match="waits for a bill"):
+        log.bill(Bill(asked + 1, Decimal(1)))
+    log.bill(Bill(asked, Decimal("0.003"), 10, 4, 7))
+    with pytest.raises(ValueError, match="waits for a bill"):
+        log.bill(Bill(asked, Decimal(1)))
+    (entry,) = entries(folder)
+    assert entry.result == Result(
+        asked, "cancelled", http=200, provider="P", cost=Decimal("0.003"), prompt_tokens=10, cached_tokens=4,
+        completion_tokens=7,
+    )  # fmt: skip
+    found = verify(folder)
+    assert (found.whole, found.records, found.entries) == (True, 3, 1)
+
+
+def test_a_send_reads_what_is_new_and_no_more(folder: Path) -> None:
+    """However many requests the day had, and whoever else sends."""
+    filled(folder, 200)
+    logs = [LedgerLog(folder, noon), LedgerLog(folder, noon)]
+    looked = Admission(noon().timestamp() - 3_600, lambda _tally: None)
+    for log in logs:
+        log.intent(CHAT, b"the first", looked)
+    before = [log.today.records_read for log in logs]
+    for number in range(20):
+        handle = logs[number % 2].intent(CHAT, b"%d" % number, looked)
+        logs[number % 2].result(Result(handle.seq, "done"))
+    read = [log.today.records_read - known for log, known in zip(logs, before, strict=True)]
+    assert sum(read) <= 2 * 42, "each of the new records once in each"
+    assert min(read) >= 36
 
 
 class TooMuch(HearthError):
@@ -174,11 +242,11 @@ class TooMuch(HearthError):
 
 
 def admission(most: int) -> Admission:
-    def admit(known: Sequence[Entry]) -> None:
-        if len(known) >= most:
+    def admit(tally: Tally) -> None:
+        if len(tally.budget(Decimal(1), noon().timestamp()).held) >= most:
             raise TooMuch("That is enough for today.")
 
-    return Admission(datetime(2026, 11, 21, tzinfo=UTC), admit)
+    return Admission(datetime(2026, 11, 21, tzinfo=UTC).timestamp(), admit)
 
 
 async def test_no_more_than_is_admitted_leaves_whoever_asks(folder: Path) -> None:

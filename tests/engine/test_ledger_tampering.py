@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hearth.core.ledger_record import Intent, Masked, Prices, Result
+from hearth.core.ledger_record import Bill, Intent, Masked, Prices, Result
 from hearth.core.origin import file_origin
 from hearth.ledger import LedgerLog
 from hearth.ledger_reading import verify
@@ -27,7 +27,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )  # fmt: skip
         handle = log.intent(intent, PICK.randbytes(300))
         prices = Prices(Decimal("0.000002"), Decimal("0.000008"), Decimal("0.0000002"))
-        log.result(Result(handle.seq, "done", http=200, prompt_tokens=9, cost=Decimal("0.01"), prices=prices))
+        cost = Decimal("0.01") if number else None
+        log.result(Result(handle.seq, "done", http=200, prompt_tokens=9, cost=cost, prices=prices))
+        if cost is None:
+            log.bill(Bill(handle.seq, Decimal("0.02"), 9))
     assert verify(folder).whole
     return folder
 

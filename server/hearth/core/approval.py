@@ -2,13 +2,14 @@
 
 An approval is bound to a destination (scheme, host and port), a kind of work and a workspace; one for a single request
 also to the digest of what was shown, so that what was changed afterwards asks again. Approvals are kept in memory or in
-the user's own folder, never in a workspace.
+the user's own folder, never in a workspace (see consents).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Literal, get_args
 
-from hearth.core.jsonlike import items, table, text
+from hearth.core.jsonlike import number, table, text
 
 Scope = Literal["each", "session", "workspace"]
 """each: this request. session: all of its kind in this workspace till Hearth ends. workspace: the same, from now on."""
@@ -18,6 +19,8 @@ Answer = Literal["Send", "Send for this session", "Show exactly", "Use local mod
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
 APPROVALS_MAX = 256
 FIELD_CHARS_MAX = 4_096
+EPOCH_S_MAX = 1e12
+ID_CHARS = 16
 _NAMES: dict[Scope, str] = {
     "each": "for this request",
     "session": "for this session",
@@ -38,18 +41,25 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """`digest` is "" unless the scope is `each`."""
+    """`digest` is "" unless the scope is `each`. `since`: seconds since the epoch."""
 
     destination: str
     kind: str
     folder: str
     scope: Scope
     digest: str = ""
+    since: float = field(default=0.0, compare=False)
 
     @property
     def name(self) -> str:
         """For the ledger and the user."""
         return _NAMES[self.scope]
+
+    @property
+    def id(self) -> str:
+        """The same wherever and whenever this was agreed to."""
+        bound = "\0".join((self.scope, self.destination, self.kind, self.folder, self.digest))
+        return sha256(bound.encode("utf-8", "surrogatepass")).hexdigest()[:ID_CHARS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +79,19 @@ def scope_of(answer: str | None, setting: Scope) -> Scope | None:
     return "session" if answer == "Send for this session" else None
 
 
-def granted(approvals: Approvals, request: Request, scope: Scope) -> Approvals:
-    """With the user's consent to a request. Without a workspace it ends with the session at the latest. Of too many the
-    oldest are forgotten: they ask again."""
+def approval(request: Request, scope: Scope, now: float = 0.0) -> Approval | None:
+    """The user's consent to a request. Without a workspace it ends with the session at the latest. None: a request that
+    does not say what it is cannot be agreed to."""
     if not (request.destination and request.kind and request.digest):
-        return approvals
+        return None
     if scope == "workspace" and not request.folder:
         scope = "session"
     digest = request.digest if scope == "each" else ""
-    new = Approval(request.destination, request.kind, request.folder, scope, digest)
+    return Approval(request.destination, request.kind, request.folder, scope, digest, now)
+
+
+def granted(approvals: Approvals, new: Approval) -> Approvals:
+    """With one more. Of too many the oldest are forgotten: they ask again."""
     others = tuple(one for one in approvals.given if one != new)
     return Approvals((*others, new)[-APPROVALS_MAX:])
 
@@ -93,31 +107,23 @@ def used(approvals: Approvals, request: Request) -> Approvals:
     return Approvals(tuple(one for one in approvals.given if one.scope != "each" or not _covers(one, request)))
 
 
-def revoked(approvals: Approvals, folder: str | None = None) -> Approvals:
-    """Without all that was given for a workspace, or without any."""
-    return Approvals(tuple(one for one in approvals.given if folder is not None and one.folder != folder))
+def revoked(approvals: Approvals, id: str) -> Approvals:
+    """Without one."""
+    return Approvals(tuple(one for one in approvals.given if one.id != id))
 
 
-def record(approvals: Approvals) -> list[dict[str, Any]]:
-    """What outlives the session."""
-    return [
-        {"destination": one.destination, "kind": one.kind, "folder": one.folder}
-        for one in approvals.given
-        if one.scope == "workspace"
-    ]
+def record(approval: Approval) -> dict[str, Any]:
+    """Of one for a workspace, which outlives the session."""
+    return {"destination": approval.destination, "kind": approval.kind, "folder": approval.folder, "at": approval.since}
 
 
-def restored(raw: object) -> Approvals:
-    """From a record; what is damaged in it is forgotten, and asks again."""
-    approvals = Approvals()
-    for entry in items(raw)[-APPROVALS_MAX:]:
-        fields = table(entry)
-        destination, kind, folder = (
-            text(fields.get(key), FIELD_CHARS_MAX) for key in ("destination", "kind", "folder")
-        )
-        if destination and kind and folder:
-            approvals = granted(approvals, Request(destination, kind, folder, "-"), "workspace")
-    return approvals
+def restored(raw: object) -> Approval | None:
+    """From a record; what is damaged is forgotten, and asks again."""
+    fields = table(raw)
+    destination, kind, folder = (text(fields.get(key), FIELD_CHARS_MAX) for key in ("destination", "kind", "folder"))
+    if not (destination and kind and folder):
+        return None
+    return Approval(destination, kind, folder, "workspace", since=number(fields.get("at"), EPOCH_S_MAX) or 0.0)
 
 
 def _covers(approval: Approval, request: Request) -> bool:

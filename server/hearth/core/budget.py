@@ -5,7 +5,6 @@ refused. Amounts are USD as Decimal, days are UTC, times are seconds since the e
 request costs more than it reserved (it must say so to the provider), spent and reserved are never above the cap.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -14,6 +13,7 @@ from hearth.core.quota import DAY_S, Refused
 HELD_MAX = 64
 """Requests on their way at once."""
 HELD_S_MAX = 3_600.0
+"""So long a request that has no result may still be on its way."""
 AMOUNT_MAX = Decimal(10_000)
 ZERO = Decimal(0)
 
@@ -31,35 +31,6 @@ class Budget:
     def reserved(self) -> Decimal:
         """By the requests on their way, whatever day they began."""
         return sum((amount for _, amount in self.held), ZERO)
-
-
-@dataclass(frozen=True, slots=True)
-class Outlay:
-    """A request as the ledger knows it: when it began and ended (None: not yet), what it reserved and what it cost
-    (None: nobody said; Decimal(0): it was not sent)."""
-
-    name: str
-    began: float
-    reserved: Decimal
-    ended: float | None = None
-    cost: Decimal | None = None
-
-
-def rebuilt(cap: Decimal, outlays: Iterable[Outlay], now: float) -> Budget:
-    """The budget of today from what is written down, for a cap that holds for several processes and over a restart.
-
-    A request that never ended holds its money for HELD_S_MAX; then whoever sent it is dead, and it counts as spent.
-    """
-    today = int(now // DAY_S)
-    spent, held = ZERO, list[tuple[str, Decimal]]()
-    for one in outlays:
-        if one.ended is None and now - one.began < HELD_S_MAX:
-            held.append((one.name, one.reserved))
-            continue
-        # A later day was noted by a clock that was wrong.
-        if int((one.began if one.ended is None else one.ended) // DAY_S) >= today:
-            spent += _paid(one.cost, one.reserved)
-    return Budget(cap, today, spent, tuple(held))
 
 
 def reserve(budget: Budget, name: str, forecast: Decimal | None, now: float) -> tuple[Budget, Refused | None]:
@@ -88,7 +59,7 @@ def settle(budget: Budget, name: str, cost: Decimal | None, now: float) -> Budge
     budget = _aged(budget, now)
     held = dict(budget.held)
     reserved = held.pop(name, ZERO)
-    return replace(budget, spent=budget.spent + _paid(cost, reserved), held=tuple(held.items()))
+    return replace(budget, spent=budget.spent + paid(cost, reserved), held=tuple(held.items()))
 
 
 def left(budget: Budget, now: float) -> Decimal:
@@ -119,7 +90,8 @@ def money(amount: Decimal) -> str:
     return f"${whole}.{digits.rstrip('0'):0<2}"
 
 
-def _paid(cost: Decimal | None, reserved: Decimal) -> Decimal:
+def paid(cost: Decimal | None, reserved: Decimal) -> Decimal:
+    """What counts as spent, where the provider said this, or nothing."""
     return cost if cost is not None and _is_amount(cost) else reserved
 
 

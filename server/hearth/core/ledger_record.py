@@ -5,16 +5,17 @@ the one before, so that none can be changed, moved, put in or taken out in betwe
 the chain cannot show is that its end is missing; for that the head (the last record's number, hash and place) is kept
 apart.
 
-A request is two records: the intent, before anything leaves, and the result. The bytes themselves are kept beside the
-log under their SHA-256, which the intent carries: so the chain covers them, the log stays small enough to be listed in
-one go, and what was sent can be looked at, byte for byte, with any tool.
+A request is two records: the intent, before anything leaves, and the result; and a third, the bill, where what it cost
+is only told later. The bytes themselves are kept beside the log under their SHA-256, which the intent carries: so the
+chain covers them, the log stays small enough to be listed in one go, and what was sent can be looked at, byte for byte,
+with any tool.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, cast
 
@@ -28,6 +29,10 @@ RECORD_BYTES_MAX = 1_000_000
 """Of one line."""
 MONEY_MAX = Decimal(1_000_000)
 MONEY_PLACES_MAX = 24
+CATALOGUE = "catalogue"
+"""The kind of what is fetched without any of the user's content: the list of models, the key's state, a bill."""
+NOT_SENT = "not sent"
+"""The status of a request that never left."""
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MONEY = re.compile(r"-?\d{1,7}(\.\d{1,24})?")
 _ORIGIN_KINDS = frozenset({"file", "tool", "user", "summary", "product"})
@@ -115,11 +120,38 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Bill:
+    """What the host said later of the request of record `intent`, whose result did not know the cost (in USD)."""
+
+    intent: int
+    cost: Decimal
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    provider: str = ""
+
+    def settled(self, result: Result) -> Result:
+        """The result with what is known now."""
+        return replace(
+            result,
+            cost=self.cost,
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=self.cached_tokens,
+            completion_tokens=self.completion_tokens,
+            provider=self.provider or result.provider,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """A record that was never finished, nor acknowledged, was cut off when the ledger was opened."""
 
     size: int
     sha256: str
+
+
+What = Intent | Result | Bill | Cut
+"""What a record can be of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +161,7 @@ class Record:
     seq: int
     previous: str
     time: str
-    what: Intent | Result | Cut
+    what: What
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +186,8 @@ class Chain:
     entries: int = 0
     open: set[int] = field(default_factory=set[int])
     """Intents without a result so far."""
+    unpriced: set[int] = field(default_factory=set[int])
+    """Intents whose result did not know the cost, and which had no bill so far."""
 
     def feed(self, line: bytes) -> Record:
         """The next line, with its line feed."""
@@ -168,6 +202,12 @@ class Chain:
             if record.what.intent not in self.open:
                 raise BadRecord(number, f"it is the result of record {record.what.intent}, which waits for none")
             self.open.remove(record.what.intent)
+            if record.what.cost is None:
+                self.unpriced.add(record.what.intent)
+        elif isinstance(record.what, Bill):
+            if record.what.intent not in self.unpriced:
+                raise BadRecord(number, f"it is the bill of record {record.what.intent}, which waits for none")
+            self.unpriced.remove(record.what.intent)
         elif isinstance(record.what, Intent):
             self.open.add(number)
             self.entries += 1
@@ -184,6 +224,8 @@ def encode(record: Record) -> bytes:
             content |= {"type": "intent", **_intent(what)}
         elif isinstance(what, Result):
             content |= {"type": "result", **_result(what)}
+        elif isinstance(what, Bill):
+            content |= {"type": "bill", **asdict(what), "cost": _money(what.cost)}
         else:
             content |= {"type": "cut", "size": what.size, "sha256": what.sha256}
         line = _sealed(content)
@@ -311,6 +353,8 @@ def _decoded(body: bytes, number: int) -> Record:
         what = _intent_of(fields)
     elif kind == "result":
         what = _result_of(fields)
+    elif kind == "bill":
+        what = _bill_of(fields)
     elif kind == "cut":
         what = Cut(fields.count("size"), fields.hash("sha256"))
     else:
@@ -355,6 +399,17 @@ def _result_of(fields: "_Fields") -> Result:
     )
 
 
+def _bill_of(fields: "_Fields") -> Bill:
+    return Bill(
+        fields.count("intent"),
+        fields.amount("cost"),
+        fields.count_or_none("prompt_tokens"),
+        fields.count_or_none("cached_tokens"),
+        fields.count_or_none("completion_tokens"),
+        fields.text("provider"),
+    )
+
+
 class _Fields:
     """The fields of a record, each taken once and of its type; BadRecord otherwise."""
 
@@ -393,6 +448,10 @@ class _Fields:
 
     def money(self, name: str) -> Decimal | None:
         return self._amount(self._content.pop(name, None), name)
+
+    def amount(self, name: str) -> Decimal:
+        value = self.money(name)
+        return self._bad(f"`{name}` is missing") if value is None else value
 
     def prices(self) -> Prices | None:
         value = self._content.pop("prices", None)

@@ -6,7 +6,7 @@ for both days. Turning our own clock back opens nothing, and locks nothing for l
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,7 +63,7 @@ def take(quota: Quota, now: float, *, urgent: bool = True) -> tuple[Quota, Refus
     if refused := _refusal(quota, now, urgent=urgent):
         return quota, refused
     used = dict(quota.days)
-    for day in _days_at(now):
+    for day in days_at(now):
         used[day] = used.get(day, 0) + 1
     return replace(quota, recent=(*quota.recent, now), days=tuple(sorted(used.items()))), None
 
@@ -76,7 +76,7 @@ def refusal(quota: Quota, now: float, *, urgent: bool = True) -> Refused | None:
 def left_today(quota: Quota, now: float) -> int:
     """Permits left of the day."""
     used = dict(_aged(quota, now).days)
-    return max(0, quota.day_max - max(used.get(day, 0) for day in _days_at(now)))
+    return max(0, quota.day_max - max(used.get(day, 0) for day in days_at(now)))
 
 
 def observed(quota: Quota, status: KeyStatus, now: float) -> Quota:
@@ -90,25 +90,25 @@ def observed(quota: Quota, status: KeyStatus, now: float) -> Quota:
         quota = replace(quota, day_max=max(0, min(limit, LIMIT_MAX)))
     if status.day_used is not None:
         # At midnight theirs may still be the old day's.
-        day, used = _days_at(now)[0], dict(quota.days)
+        day, used = days_at(now)[0], dict(quota.days)
         used[day] = max(used.get(day, 0), min(status.day_used, LIMIT_MAX))
         quota = replace(quota, days=tuple(sorted(used.items())))
     return quota
 
 
-def counted(quota: Quota, times: Iterable[float], now: float) -> Quota:
-    """With the requests that are written down, at these times, by whichever process: for a quota that several share."""
-    noted = sorted(times)[-LIMIT_MAX:]
-    days = Counter(day for time in noted for day in _days_at(time)) | Counter(dict(quota.days))
+def counted(quota: Quota, latest: Iterable[float], days: Mapping[int, int], now: float) -> Quota:
+    """With the requests that are written down, by whichever process, for a quota that several share: the times of the
+    latest, and how many there were on each of their days (see days_at)."""
+    known = Counter(dict(days)) | Counter(dict(quota.days))
     # Our own permits are among them, a little earlier: so one list or the other, not both.
-    quota = _aged(replace(quota, days=tuple(sorted(days.items()))), now)
-    recent = _aged(replace(quota, recent=tuple(noted)), now).recent
+    quota = _aged(replace(quota, days=tuple(sorted(known.items()))), now)
+    recent = _aged(replace(quota, recent=tuple(sorted(latest))), now).recent
     return replace(quota, recent=max(recent, quota.recent, key=len))
 
 
 def limited(quota: Quota, now: float, *, daily: bool, until: float | None = None) -> Quota:
     """After a refusal by the other side (429) for its quota a minute or a day; `until`: when it said to come back."""
-    usual = (_days_at(now)[-1] + 1) * DAY_S + CLOCK_SKEW_S if daily else now + MINUTE_S
+    usual = (days_at(now)[-1] + 1) * DAY_S + CLOCK_SKEW_S if daily else now + MINUTE_S
     until = usual if until is None else max(now, until)
     return _aged(replace(quota, blocked_until=max(quota.blocked_until, until)), now)
 
@@ -137,7 +137,7 @@ def restored(raw: object) -> Quota:
     )
 
 
-def _days_at(now: float) -> tuple[int, ...]:
+def days_at(now: float) -> tuple[int, ...]:
     """The UTC day, or both where the other side may already or still have another one."""
     first, last = int((now - CLOCK_SKEW_S) // DAY_S), int((now + CLOCK_SKEW_S) // DAY_S)
     return (first,) if first == last else (first, last)
@@ -145,7 +145,7 @@ def _days_at(now: float) -> tuple[int, ...]:
 
 def _aged(quota: Quota, now: float) -> Quota:
     """Without what no longer counts. What lies in the future was noted by a wrong clock: it counts from now."""
-    first, last = _days_at(now)[0], _days_at(now)[-1]
+    first, last = days_at(now)[0], days_at(now)[-1]
     recent = tuple(min(time, now) for time in quota.recent if time > now - MINUTE_S - CLOCK_SKEW_S)
     days: dict[int, int] = {}
     for day, used in quota.days:
@@ -159,7 +159,7 @@ def _refusal(quota: Quota, now: float, *, urgent: bool) -> Refused | None:
     if now < quota.blocked_until:
         return Refused("the cloud's free quota is used up", quota.blocked_until)
     kept = 0 if urgent else int(quota.day_max * DAY_KEPT_SHARE)
-    used, days = dict(quota.days), _days_at(now)
+    used, days = dict(quota.days), days_at(now)
     full = [day for day in days if used.get(day, 0) >= quota.day_max - kept]
     if full:
         again = (full[-1] + 1) * DAY_S + CLOCK_SKEW_S
