@@ -6,7 +6,8 @@ A scenario is one text file. Its head has `key: value` lines, a value going on i
     language     python, javascript, typescript or mixed
     forgettable  the files of the solution that are left out most easily
     goal         what the user asks for
-    heldout      "yes" for what was written after the loop, and never looked at while it was made better
+    heldout      for what was never looked at while tasks were made better: "yes" if written after the loop, and
+                 "verification" if written before names that are nowhere and lines that no test runs were looked for
 
 Then come sections, each under a line `=== WHAT PATH`, without blank lines at their end:
 
@@ -49,7 +50,7 @@ class Scenario:
     files: Mapping[str, str]
     solution: Mapping[str, str | None]
     hidden: Mapping[str, str]
-    heldout: bool = False
+    heldout: str = ""
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -127,7 +128,7 @@ def parse(name: str, text: str) -> Scenario:
         files,
         solution,
         hidden,
-        values.get("heldout") == "yes",
+        values.get("heldout", ""),
     )
 
 
