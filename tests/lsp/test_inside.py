@@ -16,8 +16,8 @@ from lsp_client import CAPABILITIES, Client, completion_params, environment, fra
 
 from hearth.core.text import Edit, Position, Range
 from hearth.engine import Notice
+from hearth.lsp import commands, offered, offers, transport
 from hearth.lsp import session as session_module
-from hearth.lsp import transport
 from hearth.lsp.logs import STDERR_BYTES_MAX, FewWarnings
 from hearth.lsp.messages import LANGUAGES, MESSAGES, language_of, say
 from hearth.lsp.session import NOTICES_MAX, Session
@@ -27,8 +27,8 @@ URI = "file:///a.py"
 # A server with one more feature, or with an engine that is broken.
 SABOTAGED = """
 import asyncio, sys, time
-import hearth.lsp.host as host
 import hearth.lsp.server as server
+import hearth.lsp.workshop as workshop
 
 async def boom(ls, params):
     raise RuntimeError("/secret/path")
@@ -49,7 +49,7 @@ def broken_engine(*args, **kwargs):
 
 server.FEATURES |= {"test/boom": boom, "test/unencodable": unencodable, "test/sleepy": sleepy, "test/noisy": noisy}
 if "broken" in sys.argv:
-    host.open_engine = broken_engine
+    workshop.open_engine = broken_engine
 sys.exit(server.serve())
 """
 
@@ -285,3 +285,8 @@ def test_every_message_exists_in_every_language_with_the_same_fields():
 def test_language_of(locale: str, language: str):
     assert language_of(locale) == language
     assert say("binary", language_of(locale)) == MESSAGES["binary"][language]
+
+
+def test_what_is_offered_by_name_is_there():
+    assert set(offers.LATER) == set(offered.FEATURES)
+    assert set(offers.COMMANDS) == set(commands.COMMANDS)

@@ -16,11 +16,10 @@ from hearth.lsp import convert
 from hearth.lsp.consent import SHOWN
 from hearth.lsp.editing import Mark
 from hearth.lsp.messages import say
+from hearth.lsp.offers import FIX, OTHER, REWRITE
 from hearth.lsp.reports import EGRESS, EGRESS_OF, EGRESS_ONE
 from hearth.lsp.talk import TURN, Talk, conversation_of
 
-FIX, REWRITE, OTHER = types.CodeActionKind.QuickFix.value, types.CodeActionKind.RefactorRewrite.value, "hearth"
-KINDS = (FIX, REWRITE, OTHER)
 PROBLEMS_MAX = 5
 PROBLEM_CHARS_MAX = 60
 OFFERS_MAX = 6

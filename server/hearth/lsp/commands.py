@@ -8,100 +8,100 @@ from typing import Any
 from hearth import __version__
 from hearth.core.chat import Kind
 from hearth.lsp import convert, reports
-from hearth.lsp.host import HearthServer
 from hearth.lsp.messages import say
+from hearth.lsp.offers import ACCEPTED
 from hearth.lsp.talk import KINDS, Talk
+from hearth.lsp.workshop import Workshop
 from hearth.settings import data_dir
 
 WHY_PAGE = "hearth:/why.md"
-ACCEPTED = "hearth.completionAccepted"
 
-Run = Callable[[HearthServer, Sequence[Any]], Awaitable[Any]]
+Run = Callable[[Workshop, Sequence[Any]], Awaitable[Any]]
 Said = Callable[[Talk, Mapping[str, Any]], Awaitable[Any]]
 
 
-async def status(ls: HearthServer) -> dict[str, Any]:
+async def status(work: Workshop) -> dict[str, Any]:
     """What `hearth doctor --json` prints, with the live counters."""
-    await ls.engine_started()
-    found = await ls.session.engine.status() if ls.session.engine is not None else {"version": __version__}
-    return {**found, "workspace_trusted": ls.session.workspace_trusted}
+    await work.ls.engine_started()
+    found = await work.session.engine.status() if work.session.engine is not None else {"version": __version__}
+    return {**found, "workspace_trusted": work.session.workspace_trusted}
 
 
-async def command_status(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, Any]:
-    found = await status(ls)
+async def command_status(work: Workshop, arguments: Sequence[Any]) -> dict[str, Any]:
+    found = await status(work)
     sums = await asyncio.to_thread(reports.spent, data_dir() / "ledger")
-    ls.show_page(reports.STATUS, reports.status_page(found, sums, ls.session.language))
+    work.ls.show_page(reports.STATUS, reports.status_page(found, sums, work.session.language))
     return found
 
 
-async def command_egress(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, str]:
+async def command_egress(work: Workshop, arguments: Sequence[Any]) -> dict[str, str]:
     """`hearth.showEgress`: {uri?} -> {page, text}: the ledger; what left of that document comes first."""
     document = _fields(arguments).get("uri")
     page = reports.egress_uri(document if isinstance(document, str) else "")
-    text = await asyncio.to_thread(reports.egress, page, data_dir() / "ledger", ls.session.language)
-    ls.show_page(page, text or "", focus=True)
+    text = await asyncio.to_thread(reports.egress, page, data_dir() / "ledger", work.session.language)
+    work.ls.show_page(page, text or "", focus=True)
     return {"page": page, "text": text or ""}
 
 
-async def command_consent(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, bool]:
+async def command_consent(work: Workshop, arguments: Sequence[Any]) -> dict[str, bool]:
     """`hearth.consent`: {page, answer}: the answer on the page that shows exactly what would be sent."""
     fields = _fields(arguments)
     page, answer = (convert.string(fields.get(key), key) for key in ("page", "answer"))
-    return {"taken": ls.consent.answered(page, answer)}
+    return {"taken": work.consent.answered(page, answer)}
 
 
-async def command_why(ls: HearthServer, arguments: Sequence[Any]) -> str:
-    text = ls.session.why()
-    ls.show_page(WHY_PAGE, text)
+async def command_why(work: Workshop, arguments: Sequence[Any]) -> str:
+    text = work.session.why()
+    work.ls.show_page(WHY_PAGE, text)
     return text
 
 
-async def command_toggle(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, bool]:
-    enabled = not ls.session.completion.enabled
-    ls.session.set_completion(enabled=enabled)
-    ls.show("info", say("completion_on" if enabled else "completion_off", ls.session.language))
+async def command_toggle(work: Workshop, arguments: Sequence[Any]) -> dict[str, bool]:
+    enabled = not work.session.completion.enabled
+    work.session.set_completion(enabled=enabled)
+    work.ls.show("info", say("completion_on" if enabled else "completion_off", work.session.language))
     return {"enabled": enabled}
 
 
-async def command_accepted(ls: HearthServer, arguments: Sequence[Any]) -> None:
+async def command_accepted(work: Workshop, arguments: Sequence[Any]) -> None:
     suggestion = convert.string(arguments[0] if arguments else None, "arguments[0]")
-    if ls.session.engine is not None:
-        ls.session.engine.accepted(suggestion)
+    if work.session.engine is not None:
+        work.session.engine.accepted(suggestion)
 
 
-async def command_reindex(ls: HearthServer, arguments: Sequence[Any]) -> None:
+async def command_reindex(work: Workshop, arguments: Sequence[Any]) -> None:
     """`hearth.reindex`: read the whole workspace again."""
-    engine = ls.session.engine
+    engine = work.session.engine
     if engine is not None and engine.index:
         engine.index.reindex()
-        ls.show("info", say("reindexing", ls.session.language))
+        work.ls.show("info", say("reindexing", work.session.language))
     else:
-        ls.show("warning", say("index_off", ls.session.language))
+        work.ls.show("warning", say("index_off", work.session.language))
 
 
-async def command_stop(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, int]:
+async def command_stop(work: Workshop, arguments: Sequence[Any]) -> dict[str, int]:
     """`hearth.stop`: {conversation?}: end one answer, or everything that is being done."""
-    talking = ls.talking
+    talking = work.talking
     conversation = _fields(arguments).get("conversation")
     if talking is not None and isinstance(conversation, str):
         return {"stopped": await talking.stop(conversation)}
     answering = [] if talking is None else list(talking.running.values())
     ended = await talking.stop() if talking is not None else 0
-    return {"stopped": ended + ls.protocol.cancel_all(spare=answering)}
+    return {"stopped": ended + work.ls.protocol.cancel_all(spare=answering)}
 
 
-async def command_task(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, Any]:
+async def command_task(work: Workshop, arguments: Sequence[Any]) -> dict[str, Any]:
     """`hearth.task`: {prompt?, folder?}."""
-    return await (await ls.tasks_started()).task(_fields(arguments))
+    return await (await work.tasks_started()).task(_fields(arguments))
 
 
-async def command_resume(ls: HearthServer, arguments: Sequence[Any]) -> dict[str, Any]:
+async def command_resume(work: Workshop, arguments: Sequence[Any]) -> dict[str, Any]:
     """`hearth.resumeTask`: {task?}."""
-    return await (await ls.tasks_started()).resume(_fields(arguments))
+    return await (await work.tasks_started()).resume(_fields(arguments))
 
 
-async def _say(act: Said, ls: HearthServer, arguments: Sequence[Any]) -> Any:
-    return await act(await ls.talk_started(), _fields(arguments))
+async def _say(act: Said, work: Workshop, arguments: Sequence[Any]) -> Any:
+    return await act(await work.talk_started(), _fields(arguments))
 
 
 def _kind(kind: Kind) -> Said:

@@ -8,14 +8,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lsprotocol import types
 from pygls import uris
 
 from hearth.core.context import DIAGNOSTIC_CHARS_MAX, Diagnostic, Severity
 from hearth.core.text import Edit, Position, Range
-from hearth.engine import Suggestion
+
+if TYPE_CHECKING:
+    from hearth.engine import Suggestion
 
 PID_MAX = 2**31 - 1
 FOLDERS_MAX = 64
@@ -274,7 +276,7 @@ def json_range(where: Range) -> dict[str, dict[str, int]]:
     }
 
 
-def item_of(suggestion: Suggestion, accepted_command: str) -> types.InlineCompletionItem:
+def item_of(suggestion: "Suggestion", accepted_command: str) -> types.InlineCompletionItem:
     """Always with a range: without one VS Code shows nothing."""
     return types.InlineCompletionItem(
         insert_text=suggestion.text,

@@ -24,6 +24,7 @@ from hearth.journal import Change, Conflict, Entry, Journal
 from hearth.lsp.asking import Client
 from hearth.lsp.convert import range_of
 from hearth.lsp.messages import say
+from hearth.lsp.offers import Abilities
 
 SETTLE_S = 1.5
 """How long the editor's own news of a change may come after its word that it was made."""
@@ -52,16 +53,6 @@ class Mark:
     version: int | None
     id: str
     page: str
-
-
-@dataclass(frozen=True, slots=True)
-class Abilities:
-    """Of the client, concerning edits."""
-
-    versions: bool = False
-    annotations: bool = False
-    creates: bool = False
-    deletes: bool = False
 
 
 @dataclass(slots=True)

@@ -1,37 +1,38 @@
-"""The server as an object: one client's session, its engine, its pages, and pygls's typed calls to the client."""
+"""The server as an object: one client's session, its pages, and pygls's typed calls to the client.
+
+What needs the engine is in `hearth.lsp.workshop`, which is loaded once `initialize` was answered.
+"""
 
 import asyncio
+import gc
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from hearth import __version__
-from hearth.engine import Engine, open_engine
 from hearth.errors import HearthError
-from hearth.journal import Journal
-from hearth.lsp import convert, indexing, reports
+from hearth.lsp import indexing
 from hearth.lsp.asking import Client
-from hearth.lsp.chatting import desk_of, models_of
-from hearth.lsp.consent import Consent
-from hearth.lsp.editing import Abilities, Editing
 from hearth.lsp.messages import say
-from hearth.lsp.pages import Pages, task_of
+from hearth.lsp.offers import Offers
+from hearth.lsp.pages import Pages
 from hearth.lsp.protocol import HearthProtocol, LazyConverter
 from hearth.lsp.session import Level, Session
-from hearth.lsp.talk import Talk, conversation_of
 from hearth.lsp.transport import Channel, parent_gone
-from hearth.settings import Settings, data_dir
+from hearth.settings import Settings
 
 if TYPE_CHECKING:
-    from hearth.lsp.tasking import Tasking
+    from hearth.engine import Engine
 
-ENGINE_WAIT_S = 0.3
+WORKS = "hearth.lsp.offered"
+"""The module that brings the engine and everything of it."""
+ENGINE_WAIT_S = 1.0
 ENGINE_COMMAND_WAIT_S = 10.0
 """A command that needs the engine waits longer for it than a keystroke does."""
 ENGINE_CLOSE_S = 1.5
@@ -54,36 +55,12 @@ MESSAGE_TYPES: dict[Level, types.MessageType] = {
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Offers:
-    """What the client can take, concerning what is offered to it."""
+class Works(Protocol):
+    """`hearth.lsp.workshop.Workshop`, as it is seen from here: what serves the user beyond the text itself."""
 
-    edits: Abilities = field(default_factory=Abilities)
-    lazy_actions: bool = False
-    tagged_actions: bool = False
-    dynamic_lenses: bool = False
-    refreshes_lenses: bool = False
-    dynamic_links: bool = False
+    def opened(self, settings: Settings) -> AbstractAsyncContextManager["Engine"]: ...
 
-    @classmethod
-    def of(cls, capabilities: object) -> "Offers":
-        """From `initialize`."""
-        has, holds = convert.has, convert.holds
-        edit = ("workspace", "workspaceEdit")
-        action = ("textDocument", "codeAction")
-        return cls(
-            edits=Abilities(
-                versions=has(capabilities, *edit, "documentChanges"),
-                annotations=isinstance(convert.within(capabilities, *edit, "changeAnnotationSupport"), Mapping),
-                creates=holds(capabilities, "create", *edit, "resourceOperations"),
-                deletes=holds(capabilities, "delete", *edit, "resourceOperations"),
-            ),
-            lazy_actions=holds(capabilities, "command", *action, "resolveSupport", "properties"),
-            tagged_actions=isinstance(convert.within(capabilities, *action, "tagSupport"), Mapping),
-            dynamic_lenses=has(capabilities, "textDocument", "codeLens", "dynamicRegistration"),
-            refreshes_lenses=has(capabilities, "workspace", "codeLens", "refreshSupport"),
-            dynamic_links=has(capabilities, "textDocument", "documentLink", "dynamicRegistration"),
-        )
+    async def made_page(self, uri: str) -> Callable[[], str] | str | None: ...
 
 
 class HearthServer(LanguageServer):
@@ -106,12 +83,11 @@ class HearthServer(LanguageServer):
         self.offers = Offers()
         self.client_side = Client(self.protocol.send_request, self.protocol.notify, lambda: self.session.language)
         self.pages = Pages(self._refresh_page, self._made_page)
-        self.consent = Consent(self.client_side, self.show_page, self._consent_over)
-        self.talking: Talk | None = None
-        self._tasking: Tasking | None = None
         self.index_progress = indexing.IndexProgress(
             self.window_work_done_progress_create_async, self.progress, lambda: self.session.language
         )
+        self._workshop: Works | None = None
+        self._loaded = asyncio.Event()
         self._stop = asyncio.Event()
         self._engine_task: asyncio.Task[None] | None = None
         self._parent_task: asyncio.Task[None] | None = None
@@ -150,7 +126,7 @@ class HearthServer(LanguageServer):
             return True
         return False
 
-    def _show_file(self, uri: str) -> None:
+    def show_file(self, uri: str) -> None:
         if self.session.shows_documents:
             self.window_show_document(types.ShowDocumentParams(uri, take_focus=False))
 
@@ -159,81 +135,24 @@ class HearthServer(LanguageServer):
             self.workspace_text_document_content_refresh(types.TextDocumentContentRefreshParams(uri))
 
     async def _made_page(self, uri: str) -> Callable[[], str] | str | None:
-        """Pages that nobody put there: of the ledger, and transcripts that an editor brings back after a restart."""
-        identifier = conversation_of(uri)
-        if identifier:
-            talking = await self.talk_started()
-            return lambda: talking.transcript(identifier)
-        if task := task_of(uri):
-            kept = import_module("hearth.agent.kept")
-            return await asyncio.to_thread(kept.page_of, data_dir() / "tasks", task)
-        return await asyncio.to_thread(reports.egress, uri, data_dir() / "ledger", self.session.language)
+        return await (await self.workshop()).made_page(uri)
 
     def lenses_changed(self) -> None:
         """Lenses are to be asked for again."""
         if self.offers.refreshes_lenses:
             self.workspace_code_lens_refresh(None)
 
-    def _consent_over(self) -> None:
-        """The page that was shown exactly took the transcript's place: give it back."""
-        self.lenses_changed()
-        if self.talking is not None:
-            self.talking.show_running()
+    async def workshop(self) -> Works:
+        """As soon as it is loaded. Raises HearthError where it cannot."""
+        await self._loaded.wait()
+        if self._workshop is None:
+            raise HearthError(say("no_engine", self.session.language))
+        return self._workshop
 
-    async def talk_started(self) -> Talk:
-        """The chat commands, as soon as the engine is up. Raises HearthError where it is not."""
+    async def engine_wanted(self) -> None:
+        """Wait for the engine, for what cannot do without it."""
         if self.session.engine is None:
             await _event_within(self.engine_up, ENGINE_COMMAND_WAIT_S)
-        if self.talking is None:
-            raise HearthError(say("no_engine", self.session.language))
-        return self.talking
-
-    async def tasks_started(self) -> "Tasking":
-        """The multi-file tasks, as soon as the engine is up. Raises HearthError where it is not."""
-        talking, session = await self.talk_started(), self.session
-        if self._tasking is None:
-            # Loading it takes longer than a tenth of a second: at the first task, and not at the start.
-            self._tasking = import_module("hearth.lsp.tasking").Tasking(
-                lambda: session.engine,
-                self.client_side,
-                self.pages,
-                talking.editing,
-                data_dir() / "tasks",
-                self.show_page,
-                self.show,
-                lambda: session.folders,
-                session.texts,
-                choice=lambda: talking.choice,
-            )
-        assert self._tasking is not None
-        return self._tasking
-
-    def _talk(self, engine: Engine) -> Talk:
-        """The chat commands of an engine."""
-        session, desk = self.session, desk_of(engine, self.session)
-        engine.consent = self.consent
-        editing = Editing(
-            self.client_side,
-            desk,
-            Journal(data_dir() / "journal"),
-            session.version,
-            self.offers.edits,
-            self.lenses_changed,
-            warn=lambda text: self.show("warning", text),
-            show=self._show_file,
-            folders=lambda: session.folders,
-        )
-        return Talk(
-            self.client_side,
-            self.pages,
-            lambda: engine.chats,
-            editing,
-            lambda uri, line: self.show_page(uri, line=line),
-            self.show,
-            self.lenses_changed,
-            models=lambda: models_of(engine),
-            diagnostics=lambda uri: session.diagnostics.get(uri, (0, ())),
-        )
 
     def start_engine(self, settings: Settings) -> None:
         """Open the engine in a task of its own, so that its failure is not ours."""
@@ -251,24 +170,21 @@ class HearthServer(LanguageServer):
         self._parent_task.add_done_callback(ended)
 
     async def _run_engine(self, settings: Settings) -> None:
-        session = self.session
-        async with open_engine(
-            settings,
-            data_dir=data_dir(),
-            folders=session.folders,
-            trusted=session.workspace_trusted,
-            notify=session.notice,
-        ) as engine:
-            if session.shows_progress:
-                engine.on_progress = self.index_progress.told
-            session.attach(engine)
-            self.talking = self._talk(engine)
+        # Loading it takes a quarter of a second, which the answer to `initialize` does not wait for.
+        works = await asyncio.to_thread(import_module, WORKS)
+        gc.freeze()
+        workshop: Works = works.Workshop(self)
+        self._workshop = workshop
+        self._loaded.set()
+        async with workshop.opened(settings) as engine:
+            self.session.attach(engine)
             self.engine_up.set()
             await self._stop.wait()
-            session.engine = None
+            self.session.engine = None
 
     def _engine_ended(self, task: asyncio.Task[None]) -> None:
         self.session.engine = None
+        self._loaded.set()
         self.engine_up.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("the engine ended", exc_info=error)

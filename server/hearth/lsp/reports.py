@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
-from hearth.engine import path_of
 from hearth.errors import HearthError
 from hearth.ledger_reading import Entry, entries, sent
 from hearth.ledger_report import SUBSCRIPTIONS, Costs, Sum, costs, money, page, row
 from hearth.lsp.markdown import fenced, plain, tabled
 from hearth.lsp.messages import say
+from hearth.uris import path_of
 
 EGRESS = "hearth:/egress.md"
 EGRESS_ONE = "hearth:/egress/"

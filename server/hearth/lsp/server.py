@@ -9,23 +9,25 @@ import gc
 import logging
 import os
 import threading
+from collections.abc import Awaitable, Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
 
 from hearth import __version__
-from hearth.engine import path_of
-from hearth.lsp import actions, convert, indexing, notebooks
-from hearth.lsp.commands import ACCEPTED, COMMANDS, status
+from hearth.lsp import convert, indexing, notebooks
 from hearth.lsp.convert import BadParams
-from hearth.lsp.host import HearthServer, Offers
+from hearth.lsp.host import WORKS, HearthServer
 from hearth.lsp.logs import start_logging
 from hearth.lsp.messages import language_of
+from hearth.lsp.offers import ACCEPTED, LATER, Offers, capabilities
 from hearth.lsp.pages import SCHEME
 from hearth.lsp.transport import StdioChannel, claim_stdio, serve_one
 from hearth.settings import config_dir, data_dir, load, overlay, parse
+from hearth.uris import path_of
 
 EXIT_GRACE_S = 1.0
 TRUST_NOTIFICATION = "hearth/didGrantTrust"
@@ -33,10 +35,6 @@ TRUST_NOTIFICATION = "hearth/didGrantTrust"
 DIAGNOSTICS_NOTIFICATION = "hearth/diagnostics"
 # At opening a file the protocol does not tell where the cursor is.
 FOCUS_NOTIFICATION = "hearth/focus"
-STATUS_REQUEST = "hearth/status"
-SEARCH_REQUEST = "hearth/search"
-SEARCH_LIMIT = 10
-QUERY_CHARS_MAX = 10_000
 FILE_CHANGES_MAX = 10_000
 
 log = logging.getLogger(__name__)
@@ -64,23 +62,7 @@ async def initialize(ls: HearthServer, params: object) -> types.InitializeResult
     ls.protocol.ready = True
     asyncio.get_running_loop().call_soon(partial(session.settings_problems, [*problems, *more]))
     return types.InitializeResult(
-        capabilities=types.ServerCapabilities(
-            position_encoding=types.PositionEncodingKind.Utf16,
-            text_document_sync=types.TextDocumentSyncOptions(
-                open_close=True,
-                change=types.TextDocumentSyncKind.Incremental,
-                # The text at saving is how a document that lost a change gets well again.
-                save=types.SaveOptions(include_text=True),
-            ),
-            notebook_document_sync=notebooks.sync_options(),
-            inline_completion_provider=types.InlineCompletionOptions(),
-            code_action_provider=types.CodeActionOptions(code_action_kinds=list(actions.KINDS), resolve_provider=True),
-            code_lens_provider=types.CodeLensOptions(),
-            execute_command_provider=types.ExecuteCommandOptions(commands=list(COMMANDS)),
-            workspace=types.WorkspaceOptions(
-                workspace_folders=types.WorkspaceFoldersServerCapabilities(supported=True, change_notifications=True)
-            ),
-        ),
+        capabilities=capabilities(),
         server_info=types.ServerInfo("Hearth", __version__),
     )
 
@@ -233,66 +215,6 @@ async def did_cancel_progress(ls: HearthServer, params: object) -> None:
         engine.index.stop()
 
 
-async def search(ls: HearthServer, params: object) -> dict[str, Any]:
-    """`hearth/search`: {query, limit?} -> {"results": [...]}, as `hearth search --json` gives it."""
-    fields = convert.table(params)
-    query = convert.string(fields.get("query"), "query")[:QUERY_CHARS_MAX]
-    limit = convert.integer(fields.get("limit", SEARCH_LIMIT), "limit")
-    if limit < 1:
-        raise BadParams("limit: expected at least 1")
-    await ls.engine_started()
-    engine = ls.session.engine
-    return {"results": [] if engine is None else await engine.search(query, limit)}
-
-
-async def page_content(ls: HearthServer, params: object) -> types.TextDocumentContentResult:
-    uri = convert.string(convert.table(params).get("uri"), "uri")
-    return types.TextDocumentContentResult(await ls.pages.content(uri))
-
-
-async def status_asked(ls: HearthServer, params: object) -> dict[str, Any]:
-    return await status(ls)
-
-
-# What is offered
-
-
-async def code_action(ls: HearthServer, params: object) -> list[types.CodeAction]:
-    return actions.actions(
-        params,
-        ls.session.snapshot(convert.document_uri(params)),
-        ls.session.language,
-        lazy=ls.offers.lazy_actions,
-        tagged=ls.offers.tagged_actions,
-    )
-
-
-async def resolve_code_action(ls: HearthServer, params: object) -> dict[str, Any]:
-    return actions.resolved(params)
-
-
-async def code_lens(ls: HearthServer, params: object) -> list[types.CodeLens]:
-    uri, talking = convert.document_uri(params), ls.talking
-    if uri.startswith(f"{SCHEME}:"):
-        if ls.consent.waits(uri):
-            return actions.consent_lenses(uri)
-        return actions.page_lenses(uri, ls.pages.shown(uri), talking, ls.session.language)
-    return actions.code_lenses(talking.editing.mark(uri) if talking else None, ls.session.language)
-
-
-async def document_link(ls: HearthServer, params: object) -> list[types.DocumentLink]:
-    uri = convert.document_uri(params)
-    folder = next((one.as_uri() for one in ls.session.folders), "")
-    return actions.links(uri, ls.pages.shown(uri), folder)
-
-
-async def execute_command(ls: HearthServer, params: object) -> Any:
-    name, arguments = convert.command(params)
-    if name not in COMMANDS:
-        raise BadParams(f"command: {name[:80]} is not a command of this server")
-    return await COMMANDS[name](ls, arguments)
-
-
 FEATURES = {
     types.INITIALIZE: initialize,
     types.INITIALIZED: initialized,
@@ -308,26 +230,28 @@ FEATURES = {
     types.TEXT_DOCUMENT_INLINE_COMPLETION: inline_completion,
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: did_change_folders,
     types.WORKSPACE_DID_CHANGE_CONFIGURATION: did_change_configuration,
-    types.WORKSPACE_TEXT_DOCUMENT_CONTENT: page_content,
-    types.WORKSPACE_EXECUTE_COMMAND: execute_command,
     types.WORKSPACE_DID_CHANGE_WATCHED_FILES: did_change_files,
     types.WINDOW_WORK_DONE_PROGRESS_CANCEL: did_cancel_progress,
-    types.TEXT_DOCUMENT_CODE_ACTION: code_action,
-    types.CODE_ACTION_RESOLVE: resolve_code_action,
-    types.TEXT_DOCUMENT_CODE_LENS: code_lens,
-    types.TEXT_DOCUMENT_DOCUMENT_LINK: document_link,
-    STATUS_REQUEST: status_asked,
-    SEARCH_REQUEST: search,
     TRUST_NOTIFICATION: did_grant_trust,
     DIAGNOSTICS_NOTIFICATION: did_diagnose,
     FOCUS_NOTIFICATION: did_focus,
 }
 
 
+def _later(method: str) -> Callable[[HearthServer, object], Awaitable[Any]]:
+    """A handler of the workshop, which may still be loading."""
+
+    async def handler(ls: HearthServer, params: object) -> Any:
+        work = await ls.workshop()
+        return await import_module(WORKS).FEATURES[method](work, params)
+
+    return handler
+
+
 def create(log_path: Path) -> HearthServer:
     """A server with all its features, not yet connected. Needs a running event loop."""
     server = HearthServer(log_path)
-    for method, handler in FEATURES.items():
+    for method, handler in {**FEATURES, **{method: _later(method) for method in LATER}}.items():
         server.feature(method)(handler)
     return server
 
@@ -337,7 +261,6 @@ def serve(tcp_port: int | None = None) -> int:
     stdio = claim_stdio() if tcp_port is None else None
     log_path = start_logging(data_dir())
     # What is loaded by now stays: the collector need not look at it again.
-    gc.collect()
     gc.freeze()
     return asyncio.run(_serve(log_path, stdio, tcp_port or 0))
 

@@ -5,14 +5,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hearth.core.context import Diagnostic
 from hearth.core.text import Document, Edit, Position, Snapshot
-from hearth.engine import Engine, Notice, path_of
 from hearth.lsp.messages import say
 from hearth.lsp.notebooks import Changed, Notebooks, Opened
 from hearth.settings import CompletionSettings, parse
+from hearth.uris import path_of
+
+if TYPE_CHECKING:
+    from hearth.engine import Engine, Notice
 
 # Ten million characters in one line must work; fifty megabytes must not hurt.
 DOCUMENT_CHARS_MAX = 16_000_000
@@ -52,7 +55,7 @@ class Session:
     shows_progress: bool = False
     watches_files: bool = False
     completion: CompletionSettings = field(default_factory=CompletionSettings)
-    engine: Engine | None = None
+    engine: "Engine | None" = None
     folders: tuple[Path, ...] = ()
     diagnostics: dict[str, tuple[int, tuple[Diagnostic, ...]]] = field(
         default_factory=lambda: dict[str, tuple[int, tuple[Diagnostic, ...]]]()
@@ -70,7 +73,7 @@ class Session:
 
     # Documents
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: "Engine") -> None:
         """The engine is up: tell it what is open already."""
         self.engine = engine
         engine.trusted = self.workspace_trusted
@@ -262,7 +265,7 @@ class Session:
 
     # What the user is told
 
-    def notice(self, notice: Notice) -> None:
+    def notice(self, notice: "Notice") -> None:
         """Show a notice of the engine, each distinct one once."""
         self.tell(notice.level, f"{notice.message} {notice.remedy}".strip())
 
