@@ -43,7 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "journal",
     ),
     ("engine",),
-    ("lsp", "cli", "cli_ask", "cli_models", "cli_task", "dashboard"),
+    ("lsp", "cli", "cli_ask", "cli_consent", "cli_models", "cli_task", "dashboard"),
     ("__main__",),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

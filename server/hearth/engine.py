@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
 
 from hearth import __version__, why
 from hearth.anchors import Anchors
@@ -52,8 +51,9 @@ from hearth.sending import Sending
 from hearth.settings import Settings
 from hearth.store import Memory, worth_keeping
 from hearth.store_disk import Shelf
+from hearth.uris import path_of
 
-__all__ = ["Engine", "Notice", "Outcome", "Source", "Suggestion", "open_engine"]
+__all__ = ["Engine", "Notice", "Outcome", "Source", "Suggestion", "open_engine", "path_of"]
 
 TRUST = "trust"
 """Where the prompt store keeps what is known of the user's taste."""
@@ -516,23 +516,6 @@ class Engine:
         except OSError:
             free = None
         return {"path": str(self._data_dir), "free_bytes": free}
-
-
-def path_of(uri: str) -> Path | None:
-    """The path of a `file:` URI, None for others."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return None
-    if parts.scheme != "file":
-        return None
-    path = unquote(parts.path)
-    if os.name == "nt":
-        path = path.lstrip("/")
-    try:
-        return Path(path) if path and "\0" not in path and os.fsencode(path) else None
-    except UnicodeEncodeError:
-        return None  # half a surrogate pair: no file has such a name
 
 
 def _name_of(uri: str) -> str:
