@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hearth import __version__, cli_ask, cli_models, ledger_report
+from hearth import __version__, cli_ask, cli_consent, cli_models, ledger_report
 from hearth.core.grammars import language_of
 from hearth.core.text import Position, Snapshot
 from hearth.engine import Notice, Outcome, open_engine
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_ledger)
 
     cli_models.add(commands, _models)
+    cli_consent.add(commands, _consent)
     cli_ask.add(commands, _ask)
     _add_task(commands)
 
@@ -238,6 +239,10 @@ def _models(options: argparse.Namespace) -> int:
 def _ledger(options: argparse.Namespace) -> int:
     folder = data_dir() / "ledger"
     return ledger_report.command(folder, options.action, options.number, options.file, options.json, print, _note)
+
+
+def _consent(options: argparse.Namespace) -> int:
+    return cli_consent.consent(options, data_dir(), print, _note)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from hearth.backends.base import Delta
 from hearth.bills import ASK_AFTER_S, Bills
-from hearth.consents import Consents
+from hearth.consents import Consents, kept_in
 from hearth.core import breaker as breakers
 from hearth.core import budget as budgets
 from hearth.core import catalogue as catalogues
@@ -132,7 +132,7 @@ class Cloud:
         self._looking = asyncio.Lock()
         self._loaded = False
         self._catalogue_at = self._key_at = 0.0
-        self.consents = Consents(home / "consents", clock)
+        self.consents = Consents(kept_in(home.parent), clock)
         self.bills = Bills(ledger, lambda path: self._fetch(path, self._key), bills_after_s)
         self.models: Catalogue = catalogues.EMPTY
         self.standing = Standing()

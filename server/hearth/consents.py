@@ -24,11 +24,16 @@ FILE_BYTES_MAX = 32_768
 _NAME = re.compile(rf"[0-9a-f]{{{ID_CHARS}}}\.json")
 
 
+def kept_in(data: Path) -> Path:
+    """The folder, in the user's data folder."""
+    return data / "cloud" / "consents"
+
+
 class Consents:
     """`folder` is Hearth's own; `clock` gives seconds since the epoch."""
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
-        self._folder = folder
+        self.folder = folder
         self._clock = clock
         self._here = Approvals()
         self._lock = threading.Lock()
@@ -74,11 +79,11 @@ class Consents:
         return True
 
     def _path(self, id: str) -> Path:
-        return self._folder / f"{id}.json"
+        return self.folder / f"{id}.json"
 
     def _names(self) -> list[str]:
         try:
-            return [name for name in os.listdir(self._folder) if _NAME.fullmatch(name)][: 2 * APPROVALS_MAX]
+            return [name for name in os.listdir(self.folder) if _NAME.fullmatch(name)][: 2 * APPROVALS_MAX]
         except OSError:
             return []
 
@@ -92,10 +97,10 @@ class Consents:
 
     def _keep(self, new: Approval) -> bool:
         """All or nothing."""
-        near = self._folder / f"{new.id}.{os.getpid()}.new"
+        near = self.folder / f"{new.id}.{os.getpid()}.new"
         record: dict[str, Any] = approvals.record(new)
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with open(os.open(near, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
                 json.dump(record, stream)
             near.replace(self._path(new.id))

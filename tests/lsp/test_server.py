@@ -53,7 +53,16 @@ async def test_initialize_says_what_the_server_can_do(server):
     assert capabilities["textDocumentSync"] == {"openClose": True, "change": 2, "save": {"includeText": True}}
     assert capabilities["inlineCompletionProvider"] == {}
     commands = {
-        *("status", "whyNoSuggestion", "toggleCompletion", "stop", "reindex", "completionAccepted", "showEgress"),
+        *(
+            "status",
+            "whyNoSuggestion",
+            "toggleCompletion",
+            "stop",
+            "reindex",
+            "completionAccepted",
+            "showEgress",
+            "revokeConsent",
+        ),
         *("explain", "refactor", "fix", "test", "document", "ask", "reply", "retry", "apply", "copy", "keep"),
         *("undoLastChange", "conversations", "exportConversation", "deleteConversation", "selectModel"),
     }

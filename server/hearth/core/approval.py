@@ -61,6 +61,11 @@ class Approval:
         bound = "\0".join((self.scope, self.destination, self.kind, self.folder, self.digest))
         return sha256(bound.encode("utf-8", "surrogatepass")).hexdigest()[:ID_CHARS]
 
+    def as_json(self) -> dict[str, Any]:
+        """For machines that ask what is allowed."""
+        fields = {"id": self.id, "destination": self.destination, "kind": self.kind, "workspace": self.folder}
+        return {**fields, "scope": self.scope, "since": self.since}
+
 
 @dataclass(frozen=True, slots=True)
 class Approvals:

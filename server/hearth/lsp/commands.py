@@ -1,13 +1,16 @@
 """What `workspace/executeCommand` can run. Arguments are one object; a command answers with plain JSON."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from hearth import __version__
+from hearth.consents import Consents, kept_in
 from hearth.core.chat import Kind
 from hearth.lsp import convert, reports
+from hearth.lsp.allowed import take_back
 from hearth.lsp.messages import say
 from hearth.lsp.offers import ACCEPTED
 from hearth.lsp.talk import KINDS, Talk
@@ -48,6 +51,16 @@ async def command_consent(work: Workshop, arguments: Sequence[Any]) -> dict[str,
     fields = _fields(arguments)
     page, answer = (convert.string(fields.get(key), key) for key in ("page", "answer"))
     return {"taken": work.consent.answered(page, answer)}
+
+
+async def command_revoke(work: Workshop, arguments: Sequence[Any]) -> dict[str, Any]:
+    """`hearth.revokeConsent`: {consent?}: see allowed.take_back."""
+    ls = work.ls
+    await ls.engine_wanted()
+    engine = work.session.engine
+    # What is kept can be taken back where the engine could not start, too.
+    consents = engine.cloud.consents if engine is not None else Consents(kept_in(data_dir()), time.time)
+    return await take_back(consents, ls.client_side, ls.show, _fields(arguments))
 
 
 async def command_why(work: Workshop, arguments: Sequence[Any]) -> str:
@@ -120,6 +133,7 @@ COMMANDS: dict[str, Run] = {
     "hearth.reindex": command_reindex,
     "hearth.showEgress": command_egress,
     "hearth.consent": command_consent,
+    "hearth.revokeConsent": command_revoke,
     ACCEPTED: command_accepted,
     **{f"hearth.{kind}": partial(_say, _kind(kind)) for kind in KINDS},
     "hearth.task": command_task,

@@ -74,6 +74,35 @@ WORDS: dict[str, tuple[str, str, str]] = {
     ),
     "delete": ("Delete", "Supprimer", "Eliminar"),
     "deleted": ("The conversation is deleted.", "La conversation est supprimée.", "La conversación se ha eliminado."),
+    # What may be sent without asking
+    "allowed_pick": (
+        "What may no longer be sent without asking?",
+        "Que faut-il ne plus envoyer sans demander ?",
+        "¿Qué no debe enviarse más sin preguntar?",
+    ),
+    "allowed_all": ("All of them", "Tous", "Todos"),
+    "allowed_facts": (
+        "{folder} · since {since} · {until}",
+        "{folder} · depuis {since} · {until}",
+        "{folder} · desde {since} · {until}",
+    ),
+    "allowed_kept": ("until you take it back", "jusqu'à ce que vous le repreniez", "hasta que lo retire"),
+    "allowed_session": ("for this session", "pour cette session", "para esta sesión"),
+    "allowed_nothing": (
+        "Hearth asks before each request that would leave this machine: there is nothing to take back.",
+        "Hearth demande avant chaque requête qui quitterait cette machine : il n'y a rien à reprendre.",
+        "Hearth pregunta antes de cada petición que saldría de esta máquina: no hay nada que retirar.",
+    ),
+    "allowed_gone": (
+        "Taken back: {what}. Hearth asks again before it sends this.",
+        "Repris : {what}. Hearth redemandera avant d'envoyer cela.",
+        "Retirado: {what}. Hearth volverá a preguntar antes de enviarlo.",
+    ),
+    "allowed_stays": (
+        "{count} could not be taken back: is {folder} writable?",
+        "{count} n'ont pas pu être repris : peut-on écrire dans {folder} ?",
+        "{count} no se pudieron retirar: ¿se puede escribir en {folder}?",
+    ),
     # Lenses
     "lens_stop": ("Stop", "Arrêter", "Detener"),
     "lens_reply": ("Reply", "Répondre", "Responder"),
@@ -298,11 +327,15 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "task_resume": ("Which task should go on?", "Quelle tâche reprendre ?", "¿Qué tarea retomar?"),
     "task_go": ("Go on", "Continuer", "Continuar"),
     "task_end": ("End the task", "Terminer la tâche", "Terminar la tarea"),
-    "task_leave_out": ("Leave a file out…", "Écarter un fichier…", "Descartar un archivo…"),
+    "task_change_list": ("Change the list…", "Modifier la liste…", "Cambiar la lista…"),
+    "task_left_out": ("left out", "écarté", "descartado"),
+    "task_add_file": ("Add a file…", "Ajouter un fichier…", "Añadir un archivo…"),
+    "task_add_path": ("Its path in the folder", "Son chemin dans le dossier", "Su ruta en la carpeta"),
+    "task_added": ("you added it", "vous l'avez ajouté", "usted lo añadió"),
     "task_leave_which": (
-        "Which file needs no change?",
-        "Quel fichier n'a pas à changer ?",
-        "¿Qué archivo no necesita cambios?",
+        "Which file should be left out, or taken back in?",
+        "Quel fichier écarter, ou reprendre ?",
+        "¿Qué archivo descartar, o volver a incluir?",
     ),
     "task_by_you": ("you left it out", "vous l'avez écarté", "usted lo descartó"),
     "task_impacted": (
@@ -316,8 +349,13 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "El plan tiene {count} pasos. Nada cambia antes del final, y usted lo verá primero.",
     ),
     "task_carry_out": ("Carry out", "Exécuter", "Ejecutar"),
-    "task_drop": ("Leave a step out…", "Retirer une étape…", "Quitar un paso…"),
-    "task_drop_which": ("Which step?", "Quelle étape ?", "¿Qué paso?"),
+    "task_change_plan": ("Change the plan…", "Modifier le plan…", "Cambiar el plan…"),
+    "task_which_step": ("Which step?", "Quelle étape ?", "¿Qué paso?"),
+    "task_reword": ("Change its words…", "Changer son texte…", "Cambiar su texto…"),
+    "task_files": ("Change its files…", "Changer ses fichiers…", "Cambiar sus archivos…"),
+    "task_up": ("Do it earlier", "La faire plus tôt", "Hacerlo antes"),
+    "task_down": ("Do it later", "La faire plus tard", "Hacerlo después"),
+    "task_drop": ("Leave it out", "La retirer", "Quitarlo"),
     "task_add": ("Add a step…", "Ajouter une étape…", "Añadir un paso…"),
     "task_add_title": ("What should the step do?", "Que doit faire l'étape ?", "¿Qué debe hacer el paso?"),
     "task_add_files": (
@@ -360,6 +398,26 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "task_take": ("Apply", "Appliquer", "Aplicar"),
     "task_look": ("Preview…", "Aperçu…", "Vista previa…"),
     "task_leave": ("Discard", "Abandonner", "Descartar"),
+    "task_later": ("Not now", "Plus tard", "Ahora no"),
+    "task_since": (
+        "{files} changed since the task changed them, so its changes cannot be applied. Put them back (is it another "
+        "branch?), or begin anew.",
+        "{files} : modifiés depuis que la tâche les a changés ; ses modifications ne peuvent pas être appliquées. "
+        "Rétablissez-les (une autre branche ?) ou recommencez.",
+        "{files}: cambiaron desde que la tarea los modificó, así que sus cambios no se pueden aplicar. Restáurelos "
+        "(¿es otra rama?) o empiece de nuevo.",
+    ),
+    "task_anew": ("Begin anew", "Recommencer", "Empezar de nuevo"),
+    "task_gone": (
+        "The folder of this task is not there any more: {folder}",
+        "Le dossier de cette tâche n'existe plus : {folder}",
+        "La carpeta de esta tarea ya no existe: {folder}",
+    ),
+    "task_elsewhere": (
+        "Open its folder first; the task can go on there: {folder}",
+        "Ouvrez d'abord son dossier ; la tâche peut y reprendre : {folder}",
+        "Abra primero su carpeta; la tarea puede seguir allí: {folder}",
+    ),
     "task_done": (
         "The task is done: {count} files changed. Its page says what proves it.",
         "La tâche est terminée : {count} fichiers modifiés. Sa page dit ce qui le prouve.",

@@ -32,6 +32,7 @@ COMMANDS = (
     "hearth.reindex",
     "hearth.showEgress",
     "hearth.consent",
+    "hearth.revokeConsent",
     ACCEPTED,
     "hearth.explain",
     "hearth.refactor",
