@@ -20,8 +20,11 @@ CHARS_PER_REFRESH_S = 1_000_000
 """The client is sent the whole text at each refresh: a long page is refreshed less often."""
 REST_S = 0.5
 REST_EVERY_S = 3.0
-FETCH_WAIT_S = 2.0
-"""After that a client that did not fetch a page is told again: it may have been opened meanwhile."""
+FETCH_WAIT_S = 0.5
+"""After that a client that did not fetch a page is told again, later each time: an editor that is about to open a page,
+with a text that it has fetched already, passes over what it is told of it."""
+TELLS_MAX = 6
+"""Of one text: a page that nobody looks at is not fetched."""
 
 Text = Callable[[], str]
 Made = Callable[[str], Awaitable[Text | str | None]]
@@ -37,8 +40,8 @@ class _Page:
     """On demand, to be made anew when it is looked at again."""
     told_at: float = 0.0
     rested_at: float = 0.0
-    waiting: bool = False
-    """A refresh was sent, and the text not fetched since."""
+    tells: int = 0
+    """Refreshes that were sent since the text was last fetched."""
     timer: asyncio.TimerHandle | None = None
 
 
@@ -73,7 +76,7 @@ class Pages:
         if at_once:
             if page.timer is not None:
                 page.timer.cancel()
-            page.waiting = False
+            page.tells = 0
             self._tell(uri)
             return
         if page.timer is not None:
@@ -90,13 +93,17 @@ class Pages:
             return
         now = time.monotonic()
         page.timer = None
-        if page.waiting and now - page.told_at < FETCH_WAIT_S:
-            page.timer = asyncio.get_running_loop().call_later(REFRESH_S, self._tell, uri)
+        loop = asyncio.get_running_loop()
+        pause = FETCH_WAIT_S * page.tells
+        if page.tells and now - page.told_at < pause:
+            page.timer = loop.call_later(max(REFRESH_S, page.told_at + pause - now), self._tell, uri)
         elif page.text() != page.sent:
             if page.told_at and now - page.told_at >= REST_S:
                 page.rested_at = now
-            page.told_at, page.waiting = now, True
+            page.told_at, page.tells = now, page.tells + 1
             self._refresh(page.uri)
+            if page.tells < TELLS_MAX:
+                page.timer = loop.call_later(FETCH_WAIT_S * page.tells, self._tell, uri)
 
     async def content(self, uri: str) -> str:
         """The text of a page; "" for one that does not exist. Editors escape a URI each in their own way."""
@@ -108,7 +115,9 @@ class Pages:
             self.put(uri, made)
             page = self._pages[unquote(uri)]
             page.made = isinstance(made, str)
-        page.waiting = False
+        if page.timer is not None:
+            page.timer.cancel()
+        page.timer, page.tells = None, 0
         page.sent = page.text()
         return page.sent
 
