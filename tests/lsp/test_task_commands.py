@@ -76,21 +76,74 @@ async def test_a_task_from_goal_to_files_and_back(editor: Editor, tmp_path: Path
     assert now(tmp_path, editor, scenario) == scenario.files
 
 
-@pytest.mark.parametrize("buttons", [["End the task"], ["Go on", "End the task"], [None], []])
-async def test_what_is_not_agreed_to_does_not_happen(editor: Editor, tmp_path: Path, scenario: Scenario, buttons):
-    editor.buttons = list(buttons)
-    done = await editor.run("task", prompt=scenario.goal)
-    assert done["ending"] == "refused"
-    assert editor.edits == []
-    assert now(tmp_path, editor, scenario) == scenario.files
-
-
-async def test_a_change_that_is_discarded_is_not_made(editor: Editor, tmp_path: Path, scenario: Scenario):
+async def test_what_is_not_agreed_to_does_not_happen(editor: Editor, tmp_path: Path, scenario: Scenario):
+    for buttons in (["End the task"], ["Go on", "End the task"], [None], []):
+        editor.buttons = list(buttons)
+        done = await editor.run("task", prompt=scenario.goal)
+        assert done["ending"] == "refused"
     editor.buttons = [*AGREED[:-1], "Discard"]
     done = await editor.run("task", prompt=scenario.goal)
-    assert done["ending"] == "done"
-    assert not done["applied"]
+    assert (done["ending"], done["applied"]) == ("done", False)
+    assert editor.edits == []
     assert now(tmp_path, editor, scenario) == scenario.files
+    with pytest.raises(ServerError, match="no task that can be taken up"):
+        await editor.run("resumeTask")
+
+
+def picked(editor: Editor, count: int) -> list[dict[str, str]]:
+    """The labels and descriptions of the lists that were chosen from last."""
+    lists = [one["items"] for one in editor.asked if "items" in one]
+    return [{item["label"]: item["description"] for item in items} for items in lists[-count:]]
+
+
+async def test_files_and_plan_are_changed_before_they_are_agreed_to(editor: Editor, scenario: Scenario):
+    """From the keyboard: lists to choose from, and words to change."""
+    files, plan = ["Change the list…"] * 3, ["Change the plan…"] * 6
+    editor.buttons = [*files, "Go on", *plan, "Carry out", "Do not run", "Discard"]
+    editor.input = [
+        *["README.md", "README.md"],  # left out, and taken back
+        *["Add a file…", "docs/more.md"],
+        *["Add a step…", "Tell of it", "docs/more.md, README.md"],
+        *["3", "task_up"],
+        *["Which is none"],
+        *["0", "Change its words…", "Tell everybody"],
+        *["0", "task_files", "README.md"],
+        *["1", "Leave it out"],
+    ]
+    done = await editor.run("task", prompt=scenario.goal)
+    assert done["ending"] in ("done", "stopped"), done
+    dialogs = [one["message"] for one in editor.asked if "message" in one]
+    (first, *_, last) = [text.split("\n")[1:] for text in dialogs if "steps" in text.split("\n")[0]]
+    assert [line.partition(" ")[0] for line in first] == ["1.", "2.", "3."]
+    assert last == [
+        "1. Tell everybody (README.md)",
+        "2. Tell of it (docs/more.md, README.md)",
+        "3. What else is impacted (docs/more.md)",
+    ]
+    back = next(one for one in picked(editor, 99) if one.get("README.md", "").startswith("left out"))
+    assert back["README.md"] == "left out: you left it out"
+    values = [one["value"] for one in editor.asked if "value" in one]
+    title, _, files = first[0].removeprefix("1. ").removesuffix(")").rpartition(" (")
+    assert values == [title, files], "what is to be changed is there to be changed"
+    assert "docs/more" in await editor.page(done["page"])
+
+
+async def test_what_came_of_it_waits_for_the_user(editor: Editor, tmp_path: Path, scenario: Scenario):
+    editor.buttons = [*AGREED[:-1], "Not now"]
+    done = await editor.run("task", prompt=scenario.goal)
+    assert (done["ending"], done["applied"]) == ("done", False)
+    mine = tmp_path / "work" / "README.md"
+    mine.write_text("# Mine\n", "utf-8")
+    editor.buttons = ["Not now"]
+    assert await editor.run("resumeTask", task=done["task"]) == {"cancelled": True}
+    assert "README.md changed since" in editor.asked[-1]["message"]
+    mine.write_text(scenario.files["README.md"], "utf-8")
+    assert now(tmp_path, editor, scenario) == scenario.files
+    editor.buttons = ["Apply"]
+    assert (await editor.run("resumeTask", task=done["task"]))["applied"]
+    assert now(tmp_path, editor, scenario) == scenario.solved()
+    with pytest.raises(ServerError, match="no task that can be taken up"):
+        await editor.run("resumeTask", task=done["task"])
 
 
 async def test_stopped_and_taken_up_again(editor: Editor, tmp_path: Path, scenario: Scenario, model: ChatServer):

@@ -51,19 +51,22 @@ def unfinished(home: Path) -> list[Kept]:
 
     One that failed for want of a model goes on where somebody answers again; one that came to its end while nobody was
     there to accept it is asked about again."""
-    return [one for one in listed(home) if one.ending in ("", "failed") or one.waits]
+    return [
+        one
+        for one in listed(home)
+        if (one.ending in ("", "failed") or one.waits) and not (home / one.id / SETTLED).exists()
+    ]
 
 
 def _kept(state: State, folder: Path, at_s: float) -> Kept:
     lines = page(state).split("\n", 3)
     start = state.start
-    waits = state.ending in ("done", "stopped") and bool(state.changes) and not (folder / SETTLED).exists()
-    waits = waits and bool(since(state)[1])
+    waits = state.ending in ("done", "stopped") and not (folder / SETTLED).exists() and bool(since(state)[1])
     return Kept(start.id, start.goal, start.folder, at_s, lines[2].strip("*"), state.ending or "", waits)
 
 
 def settle(home: Path, identifier: str) -> None:
-    """Ask about a task's changes no more. Blocks."""
+    """A task is no longer one that can be taken up: its changes were applied or discarded. Blocks."""
     with suppress(OSError):
         (home / identifier / SETTLED).touch(0o600)
 

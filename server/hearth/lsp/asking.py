@@ -62,8 +62,11 @@ class Client:
         """The raw result; raises RpcError where the client cannot."""
         return await asyncio.wrap_future(self._send(method, params))
 
-    async def input(self, prompt: str, placeholder: str = "", items: Sequence[Item] = ()) -> str | None:
-        """What the user types, or the value of what they choose of `items`; None if they do neither.
+    async def input(
+        self, prompt: str, placeholder: str = "", items: Sequence[Item] = (), value: str = ""
+    ) -> str | None:
+        """What the user types, or makes of `value`, or the value of what they choose of `items`; None if they do
+        neither.
 
         Raises HearthError where the client has no way to ask: then the command's argument must say it.
         """
@@ -71,6 +74,8 @@ class Client:
         if items:
             shown = [{"label": one.label, "description": one.description, "value": one.value} for one in items]
             params["items"] = shown
+        if value:
+            params["value"] = value
         try:
             async with asyncio.timeout(INPUT_WAIT_S):
                 found = await self.ask(INPUT_REQUEST, params)
@@ -78,11 +83,11 @@ class Client:
             return None
         except RpcError:
             raise HearthError(say("no_input", self.language())) from None
-        value = cast(dict[str, Any], found).get("value") if isinstance(found, dict) else None
-        if not isinstance(value, str) or not value.strip():
+        given = cast(dict[str, Any], found).get("value") if isinstance(found, dict) else None
+        if not isinstance(given, str) or not given.strip():
             return None
         # A client that does not know of items lets the user type one's name.
-        typed = value.strip()[:INPUT_CHARS_MAX]
+        typed = given.strip()[:INPUT_CHARS_MAX]
         return next((one.value for one in items if typed in (one.value, one.label)), typed)
 
     async def choose(

@@ -6,18 +6,17 @@ changed in one step, which the editor shows first and which Undo Last Change tak
 """
 
 import asyncio
-import difflib
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from lsprotocol import types
 
 from hearth.agent.abilities import abilities
-from hearth.agent.base import Command, Impacted, Outcome, Parts, Step
-from hearth.agent.kept import unfinished
+from hearth.agent.base import Outcome, Parts
+from hearth.agent.kept import Kept, settle, since, state_of, unfinished
 from hearth.agent.run import resume_task, run_task
 from hearth.core.exchange import AUTO
 from hearth.core.patch import FileEdit, Patch
@@ -25,18 +24,13 @@ from hearth.core.route import Choice
 from hearth.engine import Engine
 from hearth.errors import HearthError
 from hearth.lsp import convert
+from hearth.lsp.agreeing import FILES_SHOWN_MAX, Agreeing
 from hearth.lsp.asking import Bar, Client, Item
 from hearth.lsp.editing import Editing
-from hearth.lsp.markdown import fenced
 from hearth.lsp.messages import say
 from hearth.lsp.pages import TASK_PAGE, Pages
 
 GOAL_CHARS_MAX = 20_000
-FILES_SHOWN_MAX = 12
-COMMANDS_SHOWN_MAX = 12
-FINDINGS_SHOWN_MAX = 6
-EDITS_MAX = 40
-"""How often the user may change a list before it is agreed to."""
 TASKS_AT_ONCE = 2
 
 
@@ -72,21 +66,47 @@ class Tasking:
         return await self._run(goal, str(folder), lambda parts: run_task(goal, folder, parts))
 
     async def resume(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """`hearth.resumeTask`: {task?}: one that was broken off."""
+        """`hearth.resumeTask`: {task?}: one that was broken off, or whose changes wait to be accepted."""
         language, chosen = self.client.language(), _text(fields, "task")
         left = await asyncio.to_thread(unfinished, self.home)
         left = [one for one in left if one.id not in self.running]
+        here = [one for one in left if self._open(one.folder)]
         if not chosen:
-            if not left:
-                raise HearthError(say("task_none", language))
-            items = [Item(one.id, one.goal, one.now) for one in left]
+            if not here:
+                raise HearthError(
+                    say("task_elsewhere", language, folder=left[0].folder) if left else say("task_none", language)
+                )
+            items = [Item(one.id, one.goal, one.now) for one in here]
             chosen = await self.client.input(say("task_resume", language), "", items) or ""
         if not chosen:
             return {"cancelled": True}
         one = next((one for one in left if one.id == chosen), None)
         if one is None:
             raise HearthError(say("task_none", language))
+        if not await asyncio.to_thread(os.path.isdir, one.folder):
+            raise HearthError(say("task_gone", language, folder=one.folder))
+        if not self._open(one.folder):
+            raise HearthError(say("task_elsewhere", language, folder=one.folder))
+        return await self._again(one)
+
+    async def _again(self, one: Kept) -> dict[str, Any]:
+        """Go on with a task; where the files have gone another way meanwhile, as the user says."""
+        language = self.client.language()
+        strange, _ = await asyncio.to_thread(lambda: since(state_of(self.home, one.id)))
+        if strange:
+            anew, go, later = (say(key, language) for key in ("task_anew", "task_go", "task_later"))
+            text = say("task_since", language, files=", ".join(strange[:FILES_SHOWN_MAX]))
+            answer = await self.client.choose(types.MessageType.Warning, text, (anew, go, later), closes=True)
+            if answer == anew:
+                await asyncio.to_thread(settle, self.home, one.id)
+                return await self.task({"prompt": one.goal, "folder": one.folder})
+            if answer != go:
+                return {"cancelled": True}
         return await self._run(one.goal, one.folder, lambda parts: resume_task(one.id, parts))
+
+    def _open(self, folder: str) -> bool:
+        """Whether a task's folder, its real path, is one of the workspace's."""
+        return any(_real(one) == folder for one in self.folders())
 
     async def _run(self, goal: str, folder: str, start: Callable[[Parts], Awaitable[Outcome]]) -> dict[str, Any]:
         language, engine = self.client.language(), self.engine()
@@ -124,10 +144,10 @@ class Tasking:
         choice = self.choice()
         return Parts(
             engine.ask,
-            _Person(self.client, self.pages, self.show, self.tell),
+            Agreeing(self.client, self.pages, self.show, self.tell),
             self.home,
             index=engine,
-            abilities=abilities(engine.gateway.targets("chat"), choice),
+            abilities=abilities(engine.gateway.targets("chat"), choice, engine.cloud.context_tokens(choice.model)),
             choice=choice,
             trusted=engine.trusted,
             on_page=on_page,
@@ -142,18 +162,23 @@ class Tasking:
             self.tell("warning", say("task_stopped", language, why=outcome.stop or outcome.ending))
         if not outcome.changes or outcome.ending in ("refused", "failed"):
             return found
-        take, look, leave = (say(key, language) for key in ("task_take", "task_look", "task_leave"))
+        take, look, leave, later = (
+            say(key, language) for key in ("task_take", "task_look", "task_leave", "task_later")
+        )
         key = "task_ready" if outcome.ending == "done" else "task_unproved"
         text = say(key, language, count=len(outcome.changes)) + "\n" + ", ".join(sorted(outcome.changes))
-        answer = await self.client.choose(types.MessageType.Warning, text, (look, take, leave), closes=True)
+        answer = await self.client.choose(types.MessageType.Warning, text, (look, take, leave, later), closes=True)
+        if answer == leave:
+            await asyncio.to_thread(settle, self.home, outcome.id)
         if answer not in (take, look):
             return {**found, "applied": False}
         edits = tuple(FileEdit(path, outcome.bases.get(path), text) for path, text in outcome.changes.items())
-        real = os.path.realpath(folder)  # noqa: ASYNC240
-        named = next((str(one) for one in self.folders() if os.path.realpath(one) == real), real)  # noqa: ASYNC240
+        real = _real(folder)
+        named = next((str(one) for one in self.folders() if _real(one) == real), real)
         document = self.editing.desk.uri(named, edits[0].path)
         applied = await self.editing.apply(Patch(edits, ()), goal, document, uri, confirm=answer == look)
         if applied.done:
+            await asyncio.to_thread(settle, self.home, outcome.id)
             self.tell("info", say("task_done", language, count=len(applied.places)))
         else:
             self.tell("warning", applied.problem)
@@ -163,96 +188,16 @@ class Tasking:
         folders = list(self.folders())
         if not folders:
             raise HearthError(say("task_folder", self.client.language()))
-        if len(folders) == 1 or wanted in map(str, folders):
-            return next((one for one in folders if str(one) == wanted), folders[0])
+        known = next((one for one in folders if wanted and wanted in (str(one), _real(one))), None)
+        if known is not None or len(folders) == 1:
+            return known or folders[0]
         items = [Item(str(one), one.name, str(one)) for one in folders]
         chosen = await self.client.input(say("task_which", self.client.language()), "", items)
         return next((one for one in folders if str(one) == chosen), None)
 
 
-@dataclass(slots=True)
-class _Person:
-    """The user, asked in the editor. Closing a question is a no."""
-
-    client: Client
-    pages: Pages
-    show: Callable[[str], object]
-    tell: Callable[[Literal["info", "warning"], str], None]
-    shown: int = 0
-
-    async def questions(self, asked: Sequence[str]) -> Sequence[str] | None:
-        answers: list[str] = []
-        for question in asked:
-            answer = await self.client.input(question)
-            if answer is None:
-                return None
-            answers.append(answer)
-        return answers
-
-    async def impacted(self, files: Sequence[Impacted]) -> Sequence[Impacted] | None:
-        language, kept = self.client.language(), list(files)
-        go, leave, stop = (say(key, language) for key in ("task_go", "task_leave_out", "task_end"))
-        for _ in range(EDITS_MAX):
-            open_ones = [one for one in kept if not one.waived]
-            named = [one.path for one in open_ones[:FILES_SHOWN_MAX]]
-            more = f" + {len(open_ones) - len(named)}" if len(open_ones) > len(named) else ""
-            text = say("task_impacted", language, count=len(open_ones), files=", ".join(named) + more)
-            answer = await self.client.choose(types.MessageType.Warning, text, (go, leave, stop), closes=True)
-            if answer != leave:
-                return kept if answer == go else None
-            items = [Item(one.path, one.path, one.reason) for one in open_ones]
-            path = await self.client.input(say("task_leave_which", language), "", items)
-            waived = say("task_by_you", language)
-            kept = [replace(one, waived=waived, by="user") if one.path == path else one for one in kept]
-        return None
-
-    async def plan(self, steps: Sequence[Step], page: str) -> Sequence[Step] | None:
-        language, kept = self.client.language(), list(steps)
-        go, drop, add, stop = (say(key, language) for key in ("task_carry_out", "task_drop", "task_add", "task_end"))
-        for _ in range(EDITS_MAX):
-            listed = "\n".join(
-                f"{number}. {step.title} ({', '.join(step.files)})" for number, step in enumerate(kept, 1)
-            )
-            text = f"{say('task_plan', language, count=len(kept))}\n{listed}"
-            answer = await self.client.choose(types.MessageType.Warning, text, (go, drop, add, stop), closes=True)
-            if answer == drop:
-                items = [Item(str(number), step.title, ", ".join(step.files)) for number, step in enumerate(kept)]
-                chosen = await self.client.input(say("task_drop_which", language), "", items)
-                kept = [step for number, step in enumerate(kept) if str(number) != chosen]
-            elif answer == add:
-                title = await self.client.input(say("task_add_title", language))
-                files = await self.client.input(say("task_add_files", language)) if title else None
-                if title and files:
-                    kept.append(Step(title, tuple(path.strip() for path in files.split(",") if path.strip())))
-            else:
-                return kept if answer == go and kept else None
-        return None
-
-    async def commands(self, commands: Sequence[Command], digest: str) -> bool:
-        language = self.client.language()
-        lines = [
-            " ".join(one.argv) + (f"  ({one.folder}/)" if one.folder else "") for one in commands[:COMMANDS_SHOWN_MAX]
-        ]
-        text = say("task_checks", language) + "\n" + "\n".join(lines)
-        run, skip = say("task_run", language), say("task_skip", language)
-        return await self.client.choose(types.MessageType.Warning, text, (run, skip), closes=True) == run
-
-    async def protected(self, path: str, why: str, before: str, after: str) -> bool:
-        language = self.client.language()
-        self.shown += 1
-        page = f"{TASK_PAGE}protected-{self.shown}.md"
-        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="")
-        self.pages.put(page, f"# {path}\n\n{fenced(chr(10).join(lines), 'diff')}\n")
-        self.show(page)
-        change, leave = say("task_change", language), say("task_leave_it", language)
-        text = say("task_protected", language, path=path, why=why)
-        return await self.client.choose(types.MessageType.Warning, text, (leave, change), closes=False) == change
-
-    async def weakened(self, findings: Sequence[str]) -> bool:
-        language = self.client.language()
-        let, no = say("task_let", language), say("task_restore", language)
-        text = say("task_weakened", language) + "\n" + "\n".join(findings[:FINDINGS_SHOWN_MAX])
-        return await self.client.choose(types.MessageType.Warning, text, (no, let), closes=False) == let
+def _real(folder: str | Path) -> str:
+    return os.path.realpath(folder)
 
 
 def _stop(work: "asyncio.Task[Any]") -> None:

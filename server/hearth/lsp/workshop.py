@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hearth.engine import Engine, open_engine
@@ -24,6 +25,12 @@ from hearth.settings import Settings, data_dir
 
 if TYPE_CHECKING:
     from hearth.lsp.tasking import Tasking
+
+
+def _tidied(home: Path) -> None:
+    """Remove the copies of tasks whose server was killed. Blocks; loads what knows of tasks only if there is one."""
+    if any(home.glob("*/copy-*")):
+        import_module("hearth.agent.kept").swept(home)
 
 
 class Workshop:
@@ -51,7 +58,9 @@ class Workshop:
                 engine.on_progress = self.ls.index_progress.told
             engine.consent = self.consent
             self.talking = self._talk(engine)
+            tidying = asyncio.create_task(asyncio.to_thread(_tidied, data_dir() / "tasks"), name="tidy tasks")
             yield engine
+            await tidying
 
     async def talk_started(self) -> "Talk":
         """The chat commands, as soon as the engine is up. Raises HearthError where it is not."""
