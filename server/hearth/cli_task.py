@@ -102,7 +102,9 @@ class _Tasking:
             engine.consent = self._consent
             await engine.answerable()
             person = _Terminal(self._options.yes, self._note)
-            able = abilities(engine.gateway.targets("chat"), self._choice)
+            able = abilities(
+                engine.gateway.targets("chat"), self._choice, engine.cloud.context_tokens(self._choice.model)
+            )
             parts = Parts(
                 engine.ask, person, data_dir() / "tasks", abilities=able, choice=self._choice, on_page=self._progress
             )

@@ -34,7 +34,7 @@ from hearth.core.jsonlike import items, number, table, text
 from hearth.core.ledger_record import CATALOGUE, Intent, Prices
 from hearth.core.origin import PRODUCT, Origin
 from hearth.core.quota import DAY_S, Quota, Refused
-from hearth.core.route import when
+from hearth.core.route import best_free, when
 from hearth.core.standing import Failure, Standing
 from hearth.core.tally import Tally
 from hearth.courier.client import Courier
@@ -65,6 +65,8 @@ CATALOGUE_S = 3_600.0
 """How old the list of models may be before it is asked for again."""
 CATALOGUE_OLD_S_MAX = 7 * 86_400.0
 """How old it may be where it cannot be asked for. Prices that rose meanwhile are refused by the request's own limit."""
+CONTEXT_TOKENS = 32_768
+"""Of a model, as long as no catalogue was ever read."""
 KEY_S = 300.0
 FILE_BYTES_MAX = 20_000_000
 
@@ -172,6 +174,18 @@ class Cloud:
         return self._environ.get(self.settings.api_key_env, "").strip()
 
     # What it has, and how it is doing
+
+    def context_tokens(self, model: str = "") -> int:
+        """The context of the model that would be asked: of the one that is named, else of the first that is known."""
+        names = [model, *self.settings.models, *best_free(self.models, self.now)]
+        known = (entry.context_tokens for name in names if (entry := self.models.get(name)))
+        return next(known, CONTEXT_TOKENS)
+
+    async def recall(self) -> None:
+        """What was known when Hearth ended, from the disk: nothing is asked."""
+        if self.settings.enabled and not self._loaded:
+            async with self._looking:
+                await self._load()
 
     async def look(self) -> str:
         """Bring the list of models and the key's state up to date where they are old; a clause if that failed.

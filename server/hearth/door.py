@@ -50,8 +50,6 @@ CHARS_PER_TOKEN = 3.2
 MESSAGE_TOKENS = 8
 """What a chat template puts around a message, about."""
 CONTEXT_UNKNOWN_TOKENS = 4_096
-CONTEXT_CLOUD_TOKENS = 32_768
-"""Of a model of the cloud, as long as its catalogue was not read."""
 ABLE_BILLIONS = 14.0
 """Models with fewer parameters rarely copy many lines exactly: they are asked for a whole symbol instead."""
 PROBING_S = 5.0
@@ -162,10 +160,7 @@ class Door:
         server = self._first(choice)
         if server is not None:
             return server.probe.context_tokens or CONTEXT_UNKNOWN_TOKENS
-        models = self._cloud.models
-        names = [choice.model, *self._cloud.settings.models, *route.best_free(models, self._cloud.now)]
-        known = (entry.context_tokens for name in names if (entry := models.get(name)))
-        return next(known, CONTEXT_CLOUD_TOKENS if self._cloud.settings.enabled else CONTEXT_UNKNOWN_TOKENS)
+        return self._cloud.context_tokens(choice.model) if self._cloud.settings.enabled else CONTEXT_UNKNOWN_TOKENS
 
     def ability(self, choice: Choice) -> Literal["unknown", "small", "able"]:
         """How exactly that model can be trusted to copy code, by the size that its name tells."""
@@ -207,6 +202,7 @@ class Door:
 
     async def settled(self) -> None:
         """Right after the start, and while a model loads, waiting a little is better than being told that none is."""
+        await self._cloud.recall()
         gateway = self._gateway
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PROBING_S):

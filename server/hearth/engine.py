@@ -344,6 +344,7 @@ class Engine:
             tasks.create_task(self._embed.run(), name="embedding")
             tasks.create_task(self._warm(), name="warm start")
             tasks.create_task(self._recall(), name="taste")
+            tasks.create_task(self.cloud.recall(), name="catalogue")
             if self.index:
                 tasks.create_task(self.index.start(self._folders, self._open_files()), name="index")
 

@@ -11,10 +11,13 @@ import pytest
 import pytest_asyncio
 
 from egress.rig import CLAUDE, FREE, KEY, NOON, PAID, Asked, Local, SharedCourier, Told, house, said_to, turn
+from hearth.agent.abilities import abilities
+from hearth.cloud import CONTEXT_TOKENS
 from hearth.consents import Consents
 from hearth.core.exchange import Note, Placed, Restarted, Text, Tool, assistant, system, user
 from hearth.core.origin import file_origin
 from hearth.core.route import Choice
+from hearth.door import CONTEXT_UNKNOWN_TOKENS
 from hearth.errors import ConsentRefused, HearthError, NobodyAnswers, NotAffordable, ServerFault
 from hearth.ledger_reading import entries, sent, verify
 from openrouter.account import Account, Refused, flat
@@ -453,6 +456,24 @@ async def test_the_catalogue_is_kept_for_the_next_start(built):
     async with built() as home:
         await home.ask(home.request())
         assert [seen.path for seen in home.router.captured].count("/api/v1/models") == 2, "another address, asked anew"
+
+
+async def test_the_context_is_that_of_the_model_as_soon_as_it_is_known(built):
+    async with built(models=[PAID]) as home:
+        assert home.door.room(Choice("cloud")) == home.cloud.context_tokens() == CONTEXT_TOKENS
+        assert await home.cloud.look() == ""
+        assert home.door.room(Choice("cloud")) == 163_840
+        assert home.door.room(Choice("cloud", CLAUDE)) == 1_000_000
+        base_url, router = home.cloud.settings.base_url, home.router
+    # After a restart as well, before anything is asked.
+    async with built(models=[FREE], router=Emulator(clock=router.clock)) as home:
+        home.cloud.settings = replace(home.cloud.settings, base_url=base_url)
+        await home.cloud.recall()
+        assert home.cloud.context_tokens() == 262_144
+        assert abilities((), Choice("cloud"), home.cloud.context_tokens()).context_tokens == 262_144
+        assert home.router.captured == []
+    async with built(models=[FREE], enabled=False) as home:
+        assert home.door.room(Choice("cloud")) == CONTEXT_UNKNOWN_TOKENS
 
 
 async def test_a_ledger_that_cannot_be_written_keeps_everything_here(built, tmp_path):
