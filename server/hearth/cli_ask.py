@@ -82,6 +82,8 @@ class _Asking:
         self._terminal = sys.stdout.isatty()
         self._streams = self._terminal and not as_json
         self._notes: list[str] = []
+        self._held: list[Notice] = []
+        """What the engine said before it is known who answers: an error may say it again."""
 
     async def run(self) -> int:
         folder = Path.cwd()
@@ -110,15 +112,16 @@ class _Asking:
             self._say(flag)
         async with aclosing(engine.chats.run(talk.id)) as updates:
             async for update in updates:
+                self._let_go()
                 match update:
                     case Placed():
                         self._say(f"{update.model}, {PLACES[update.place]}: {update.reason}")
                     case Note():
-                        self._say(f"{update.text} {update.remedy}".rstrip())
+                        self._say(sentences(update.text, update.remedy))
                     case Restarted():
                         if self._streams:
                             self._out("\n\n")
-                        self._say(f"{update.note} {update.remedy}".rstrip())
+                        self._say(sentences(update.note, update.remedy))
                     case Text():
                         if self._streams:
                             self._out(visible(update.text))
@@ -128,6 +131,7 @@ class _Asking:
         return DONE
 
     def _finish(self, talk: Conversation) -> None:
+        self._let_go()
         answer = talk.last.answer
         if self._json:
             self._out(json.dumps(self._as_json(talk)) + "\n")
@@ -186,14 +190,29 @@ class _Asking:
         self._note(visible(text))
 
     def _tell(self, notice: Notice) -> None:
-        self._say(f"{notice.message} {notice.remedy}".rstrip())
+        self._held.append(notice)
+
+    def _let_go(self, error: HearthError | None = None) -> str:
+        """Say what was held back. Of what `error` says itself only the remedies, which are returned."""
+        held, self._held = self._held, []
+        again = [one for one in held if error is not None and one.message.rstrip(".") in error.message]
+        for one in held:
+            if one not in again:
+                self._say(sentences(one.message, one.remedy))
+        return sentences(*dict.fromkeys(one.remedy for one in again))
 
     def _failed(self, error: HearthError, code: int) -> int:
+        remedy = sentences(self._let_go(error), error.remedy)
         if self._json:
-            said = {"error": error.message, "remedy": error.remedy, "notes": self._notes}
-            self._out(json.dumps(said) + "\n")
-        self._note(visible(f"{error.message} {error.remedy}".rstrip()))
+            self._out(json.dumps({"error": error.message, "remedy": remedy, "notes": self._notes}) + "\n")
+        self._note(visible(sentences(error.message, remedy)))
         return code
+
+
+def sentences(*parts: str) -> str:
+    """Parts as sentences of one line; the last one may end with something to be typed, and is left as it is."""
+    known = [part for part in parts if part]
+    return " ".join([part if part[-1] in ".!?" else f"{part}." for part in known[:-1]] + known[-1:])
 
 
 def described(proposal: Proposal) -> list[str]:

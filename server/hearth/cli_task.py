@@ -20,7 +20,7 @@ from hearth.agent.base import Command, Impacted, Outcome, Parts, Step
 from hearth.agent.cassette import redacted, replayed
 from hearth.agent.kept import listed
 from hearth.agent.run import resume_task, run_task
-from hearth.cli_ask import described, typed_line, visible
+from hearth.cli_ask import described, sentences, typed_line, visible
 from hearth.core.approval import Answer
 from hearth.core.proposal import Proposal, price
 from hearth.core.route import Choice
@@ -58,7 +58,7 @@ def task(options: argparse.Namespace, settings: Settings, out: Say, note: Say) -
     except HearthError as error:
         if options.json:
             out(json.dumps({"error": error.message, "remedy": error.remedy}) + "\n")
-        note(visible(f"{error.message} {error.remedy}".rstrip()))
+        note(visible(sentences(error.message, error.remedy)))
         return FAILED
 
 
@@ -131,7 +131,7 @@ class _Tasking:
                 goal = str(outcome.certificate["goal"])
                 applied = apply(folder, goal, outcome.changes, outcome.bases, journal).paths
             except HearthError as error:
-                problem, code = f"{error.message} {error.remedy}".rstrip(), FAILED
+                problem, code = sentences(error.message, error.remedy), FAILED
         if self._options.json:
             told = {"certificate": outcome.certificate, "changes": outcome.changes, "applied": list(applied)}
             self._out(json.dumps({**told, **({"error": problem} if problem else {})}) + "\n")
@@ -167,7 +167,7 @@ class _Tasking:
         return answers.get(said)
 
     def _tell(self, notice: Notice) -> None:
-        self._note(visible(f"{notice.message} {notice.remedy}".rstrip()))
+        self._note(visible(sentences(notice.message, notice.remedy)))
 
 
 class _Terminal:

@@ -94,6 +94,19 @@ async def test_no_model_at_all(home: Path):
     assert done.stderr.strip()
 
 
+async def test_a_server_that_is_not_there_is_said_once(home: Path):
+    backend = '[[backends]]\nkind = "llamacpp"\nurl = "http://127.0.0.1:9"\n[index]\nenabled = false\n'
+    (home / "settings.toml").write_text(backend)
+    done = await ask(home, "why?")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("http://127.0.0.1:9") == 1
+    assert len(done.stderr.splitlines()) == 1
+    # What to do about it is there all the same, in sentences.
+    assert "nothing listens there" in done.stderr
+    assert " Start it, for example: llama-server" in done.stderr
+    assert "or allow the cloud" in done.stderr
+
+
 async def test_an_empty_answer_is_an_error(home: Path):
     settings(home, text="")
     done = await ask(home, "why?")
