@@ -1,6 +1,6 @@
 """The patch engine on a file of 5,000 lines: processor time from a model's answer to the edits for the editor.
 
-`milliseconds()` is one figure for others' tables: fifty blocks in that file, parsed and judged.
+Nothing is remembered of the file, and it is looked whether a definition got lost, as for a chat command.
 """
 
 import difflib
@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "server"))
 
 from hearth.core.patch import Format, Patch, Refusal, Target, read  # noqa: E402
+from hearth.core.patch_syntax import outlined  # noqa: E402
+from hearth.core.trees import TREES  # noqa: E402
 
 LINES = 5_000
 BLOCKS = 50
@@ -53,21 +55,18 @@ def blocks(lines: list[str], new: list[str], *, indent: str = "") -> str:
 
 def timed(answer: str, format: Format, text: str, span: tuple[int, int] | None = None) -> tuple[float, Patch | Refusal]:
     """The median in milliseconds of reading an answer and asking for the editor's edits."""
-    outcome: Patch | Refusal = read(answer, format, [Target(PATH, text, span=span)])
+    target = Target(PATH, text, span=span)
+    outcome: Patch | Refusal = read(answer, format, [target])
     times: list[float] = []
     for _ in range(RUNS):
+        outlined.cache_clear()
+        TREES.__init__()
         begun = time.thread_time()
-        outcome = read(answer, format, [Target(PATH, text, span=span)])
+        outcome = read(answer, format, [target], instruction="make it faster")
         if isinstance(outcome, Patch):
             outcome.text_edits(PATH)
         times.append((time.thread_time() - begun) * 1_000)
     return statistics.median(times), outcome
-
-
-def milliseconds() -> float:
-    """Fifty blocks in a file of 5,000 lines, in milliseconds."""
-    lines = source()
-    return timed(blocks(lines, changed(lines)), "blocks", "\n".join(lines) + "\n")[0]
 
 
 def rows() -> list[tuple[str, str, str]]:

@@ -32,6 +32,8 @@ class Case(NamedTuple):
     refused: str
     says: tuple[str, ...]
     done: bool
+    instruction: str | None
+    notes: tuple[str, ...]
 
 
 def real(text: str, options: list[str]) -> str:
@@ -59,6 +61,8 @@ def parsed(group: str, block: str) -> Case:
     targets: list[Target] = []
     gives: dict[str, str | None] = {}
     answer, refused, says, done = "", "", (), False
+    instruction: str | None = None
+    notes: tuple[str, ...] = ()
     for part in parts:
         line, _, body = part.partition("\n")
         kind, *words = line.split()
@@ -77,13 +81,17 @@ def parsed(group: str, block: str) -> Case:
             gives[words[0]] = None if "nothing" in words else real(body, words)
         elif kind == "refused":
             refused, says = words[0], tuple(line for line in body.split("\n") if line)
+        elif kind == "asked":
+            instruction = body.strip()
+        elif kind == "notes":
+            notes = tuple(line for line in body.split("\n") if line)
         elif kind == "done":
             done = True
         else:
             raise ValueError(f"{group}: {line}")
     return Case(
         f"{group}: {name.strip()}", cast(Format, format), "create" in more, "delete" in more, tuple(targets), answer,
-        gives, refused, says, done,
+        gives, refused, says, done, instruction, notes,
     )  # fmt: skip
 
 
@@ -92,7 +100,10 @@ ALL = cases()
 
 @pytest.mark.parametrize("case", ALL, ids=[case.id for case in ALL])
 def test_case(case: Case) -> None:
-    outcome = read(case.answer, case.format, case.targets, may_create=case.create, may_delete=case.delete)
+    outcome = read(
+        case.answer, case.format, case.targets, may_create=case.create, may_delete=case.delete,
+        instruction=case.instruction,
+    )  # fmt: skip
     if case.refused:
         assert isinstance(outcome, Refusal), outcome
         assert outcome.code == case.refused, outcome
@@ -101,6 +112,8 @@ def test_case(case: Case) -> None:
         assert outcome.message
         return
     assert isinstance(outcome, Patch), outcome
+    for note in case.notes:
+        assert note in " ".join(outcome.notes)
     got = {edit.path: edit.after for edit in outcome.edits}
     if case.done:
         assert got == {}

@@ -45,21 +45,22 @@ def test_after_edits_the_definitions_are_those_of_the_text(which: tuple[str, str
     language, text = which
     trees = Trees()
     for at, gone, put in edits:
-        trees.symbols("file:///a", language, text)
+        trees.definitions("file:///a", language, text)
         text = text[:at] + put + text[at + gone :]
     found = trees.parsed("file:///a", language, text)
     fresh = analysed(language, text).symbols
     assert found is not None
     if not found.tree.root_node.has_error:  # of broken code there may be two readings
-        assert trees.symbols("file:///a", language, text) == fresh
+        assert trees.definitions("file:///a", language, text).symbols == fresh
 
 
 def test_a_tree_is_made_once_and_the_oldest_go():
     trees = Trees()
     first = trees.parsed("file:///0", "python", PYTHON)
     assert trees.parsed("file:///0", "python", PYTHON) is first
-    for number in range(1, TREES_KEPT_MAX + 1):
-        trees.parsed(f"file:///{number}", "python", PYTHON)
+    assert trees.parsed("file:///copy", "python", PYTHON) is first
+    for number in range(TREES_KEPT_MAX):
+        trees.parsed(f"file:///{number}", "python", f"{PYTHON}# {number}\n")
     assert trees.parsed("file:///0", "python", PYTHON) is not first
 
 
@@ -68,4 +69,4 @@ def test_a_tree_is_made_once_and_the_oldest_go():
 )
 def test_what_is_read_otherwise(language: str, names: list[str]):
     text = "class B {};\n" if language == "c" else "a: 1\n"
-    assert [one.name for one in Trees().symbols("file:///a", language, text)] == names
+    assert [one.name for one in Trees().definitions("file:///a", language, text).symbols] == names

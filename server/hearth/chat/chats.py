@@ -23,7 +23,7 @@ from hearth.core.chat import Command, moved
 from hearth.core.chat_docs import code_change
 from hearth.core.chat_page import Page, page
 from hearth.core.chat_prompt import code_parts, system_for
-from hearth.core.conversation import Answer, Conversation, Summary, Turn, condense, messages
+from hearth.core.conversation import Answer, Conversation, Summary, Turn, asked_by_user, condense, messages
 from hearth.core.exchange import Done, Event, Message, Note, Part, Placed, Request, Restarted, Text, assistant
 from hearth.core.origin import PRODUCT
 from hearth.core.patch import Ability, Patch, Refusal, read
@@ -320,7 +320,7 @@ class Chats:
 
     def _read(self, talk: Conversation, work: Work, text: str, done: Done) -> Patch | Refusal:
         """The patch of an answer that came to its end; for documentation only one that leaves the code alone."""
-        patch = read(text, work.format, work.targets)
+        patch = read(text, work.format, work.targets, instruction=asked_by_user(talk))
         if done.reason != "stop" and isinstance(patch, Patch):
             # Half of a file may parse too, and half of the blocks would be half of the change.
             return Refusal(

@@ -81,7 +81,7 @@ def symbols_in(snapshot: Snapshot) -> tuple[Symbol, ...]:
 
 @lru_cache(maxsize=DOCUMENTS_KEPT_MAX)
 def _symbols(uri: str, language: str, text: str) -> tuple[Symbol, ...]:
-    return TREES.symbols(uri, language, text)
+    return TREES.definitions(uri, language, text).symbols
 
 
 def _around(symbols: list[Symbol], start: int, end: int) -> Symbol | None:

@@ -209,6 +209,12 @@ def used_by(parts: Sequence[Part]) -> tuple[Origin, ...]:
     return tuple(one for one in found if one.kind not in ("product", "user"))
 
 
+def asked_by_user(talk: Conversation) -> str:
+    """What is to be changed, in the words of the user and of the tools whose complaints are to be mended."""
+    replies = (turn.asked for turn in talk.turns[1:])
+    return "\n".join((talk.command.prompt, *(one.message for one in talk.command.diagnostics), *replies))
+
+
 def title_of(command: Command, scope: Scope | None, name: str) -> str:
     """`Explain Circle.area in circle.py`"""
     if command.kind == "ask":

@@ -36,9 +36,11 @@ from hearth.core.patch_base import (
 )
 from hearth.core.patch_elision import is_elision
 from hearth.core.patch_hunks import blocks_of, diff_of, has_blocks, has_diff
+from hearth.core.patch_loss import Loss, check_loss, lost
 from hearth.core.patch_match import shown
+from hearth.core.patch_part import part_pieces
 from hearth.core.patch_paths import Paths, unfit
-from hearth.core.patch_syntax import broken_line, outlined
+from hearth.core.patch_syntax import PIECE, broken_line, outlined
 from hearth.core.patch_text import Piece, Text, is_blank, trimmed
 from hearth.core.patch_whole import bare_code, chosen, file_pieces, heads_of, symbol_pieces, without_path
 from hearth.core.text import split_lines
@@ -59,15 +61,18 @@ def read(
     *,
     may_create: bool = False,
     may_delete: bool = False,
+    instruction: str | None = None,
 ) -> Patch | Refusal:
     """The patch that `answer` means, all files or none. Never raises, whatever the text.
 
     `may_create`: files that are no target may be made (relative paths without ".." only; whether one is there already
     is for the caller to see: such an edit has `before` None). `may_delete`: a diff may delete files; renaming needs
-    both. Targets without text may always be made.
+    both. Targets without text may always be made. `instruction`: what the user asked for, in their own words: a
+    definition that goes without having been asked for is then refused, or, where the answer says plainly that it goes,
+    noted; an answer that holds only some definitions of a file is put in their places. None: neither.
     """
     try:
-        return _Reading(format, targets, may_create, may_delete).patch(answer)
+        return _Reading(format, targets, may_create, may_delete, instruction).patch(answer)
     except Refused as refused:
         return refused.refusal
 
@@ -118,8 +123,12 @@ def format_for(ability: Ability, targets: Sequence[Target]) -> Format:
 class _Reading:
     """One answer on its way to a patch. What is wrong with it is raised as Refused."""
 
-    def __init__(self, format: Format, targets: Sequence[Target], may_create: bool, may_delete: bool) -> None:
+    def __init__(
+        self, format: Format, targets: Sequence[Target], may_create: bool, may_delete: bool, instruction: str | None
+    ) -> None:
         self._format: Format = format
+        self._instruction = instruction
+        self._written_out = True
         self._targets = targets
         self._paths = Paths(targets, may_create)
         self._applier = Applier(self._paths, may_create, may_delete)
@@ -130,6 +139,7 @@ class _Reading:
         if all(is_blank(line) for line in lines):
             raise Refused("nothing", "The model answered nothing.", "Your answer was empty. " + self._form())
         kind = self._kind(lines)
+        self._written_out = kind not in ("blocks", "diff")
         if kind == "blocks":
             self._applier.apply(blocks_of(lines, self._paths))
         elif kind == "diff":
@@ -275,13 +285,39 @@ class _Reading:
                     "It is not clear what your code block replaces. " + self._form(),
                     target.path,
                 )
-        file.replace((symbol_pieces if symbol else file_pieces)(target, file.text, code))
+        file.replace(self._pieces(target, file, code, symbol))
+
+    def _pieces(self, target: Target, file: File, code: Sequence[str], symbol: bool) -> list[Piece]:
+        """What replaces the file or its symbol; where that would take definitions away, what replaces those that the
+        code holds."""
+        made = symbol_pieces if symbol else file_pieces
+        if self._instruction is None:
+            return made(target, file.text, code)
+        failed, pieces = None, list[Piece]()
+        try:
+            pieces = made(target, file.text, code)
+            if not self._loss(target, target.text or "", file.text.replaced(pieces).whole()).missing:
+                return pieces
+        except Refused as refused:
+            if refused.refusal.code != "partial":
+                raise
+            failed = refused
+        if (part := part_pieces(target, file.text, code)) is not None:
+            file.notes.append(f"The answer holds only a part of {target.path}; the rest stays as it is.")
+            return part
+        if failed is not None:
+            raise failed
+        return pieces  # what is wrong with the result is said of it
+
+    def _loss(self, target: Target, before: str, after: str) -> Loss:
+        heads = [one.name for one in heads_of(target, Text.of(before))[1]] if target.span else []
+        return lost(target.tongue, before, after, self._instruction or "", written_out=self._written_out, subject=heads)
 
     def _is_symbol(self, target: Target, text: Text, code: Sequence[str]) -> bool:
         if target.span is None or _is_whole(target, text, code):
             return False
         names = {one.name for one in heads_of(target, text)[1]}
-        found = outlined(target.tongue, "\n".join(code) + "\n").symbols
+        found = outlined(target.tongue, "\n".join(code) + "\n", PIECE).symbols
         return bool(names) and names <= {one.name for one in found}
 
     def _result(self) -> Patch:
@@ -297,6 +333,11 @@ class _Reading:
                 continue
             if edit.after is not None:
                 notes += _judged(file, edit.before, edit.after)
+                if self._instruction is not None and edit.before is not None:
+                    loss = self._loss(file.target, edit.before, edit.after)
+                    if loss.missing and broken_line(file.target.tongue, edit.before) >= 0:
+                        loss = Loss((), (*loss.missing, *loss.gone))  # what it defines is a guess
+                    notes += filter(None, [check_loss(edit.path, loss)])
             edits.append(edit)
         if len(edits) > FILES_MAX:
             raise Refused("too_large", f"The answer changes more than {FILES_MAX} files.")

@@ -1,11 +1,13 @@
 """Whether a file parses, and what it defines: asked of tree-sitter about whole files."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from hearth.core.analysis import analysed, tree_of
+from hearth.core.analysis import tree_of
 from hearth.core.facts import Symbol
 from hearth.core.grammars import GRAMMARS
 from hearth.core.syntax import errors, too_deep
+from hearth.core.trees import TREES
 
 if TYPE_CHECKING:
     from tree_sitter import Tree
@@ -16,28 +18,40 @@ LINE_CHARS_PARSED_MAX = 10_000
 UNJUDGED = frozenset({"markdown", "plaintext"})
 """Any text parses as Markdown."""
 DEFINITIONS = frozenset({"class", "interface", "enum", "type", "function", "method", "module", "macro"})
+VALUES = frozenset({"constant", "variable"})
+OUTLINES_KEPT_MAX = 8
+"""Of the file before, the file after and the answer: each is looked at several times."""
+
+
+FILE, PIECE = "a file before and after", "a piece of an answer"
+"""What a text is: the file after is much like the one before, and is parsed where it differs."""
 
 
 class Outlined(NamedTuple):
-    """What a text defines: the definitions, and the lines that its imports begin on."""
+    """What a text defines: the definitions, and the lines that its imports begin on. `values`: the constants and
+    variables outside of all definitions; `names`: what is imported, by its name here."""
 
     symbols: tuple[Symbol, ...]
     imports: tuple[int, ...]
+    values: tuple[str, ...]
+    names: frozenset[str]
 
 
-def tree(language: str, text: str) -> "Tree | None":
+def tree(language: str, text: str, what: str = FILE) -> "Tree | None":
     """The tree of a whole file; None where there is no grammar, or it would take too long."""
     if language in UNJUDGED or language not in GRAMMARS or (language == "yaml" and too_deep(text)):
         return None
     if len(text) > PARSED_CHARS_MAX or any(len(line) > LINE_CHARS_PARSED_MAX for line in text.split("\n")):
         return None
-    plain = text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-    return tree_of(language, plain, plain.encode("utf-8", "replace"))
+    if language == "yaml":
+        return tree_of(language, text.replace("\r\n", "\n").replace("\r", "\n"))
+    found = TREES.parsed(what, language, text)
+    return found.tree if found else None
 
 
-def parses(language: str, text: str) -> bool | None:
+def parses(language: str, text: str, what: str = FILE) -> bool | None:
     """Whether a text parses; None where that cannot be told."""
-    found = tree(language, text)
+    found = tree(language, text, what)
     return None if found is None else not found.root_node.has_error
 
 
@@ -59,8 +73,11 @@ def broken_line(language: str, text: str) -> int:
     return row
 
 
-def outlined(language: str, text: str) -> Outlined:
+@lru_cache(maxsize=OUTLINES_KEPT_MAX)
+def outlined(language: str, text: str, what: str = FILE) -> Outlined:
     """The definitions and imports of a text."""
-    facts = analysed(language, text)
+    facts = TREES.definitions(what, language, text)
     symbols = tuple(symbol for symbol in facts.symbols if symbol.kind in DEFINITIONS)
-    return Outlined(symbols, tuple(sorted({one.line for one in facts.imports})))
+    values = tuple(one.name for one in facts.symbols if one.kind in VALUES and not one.container)
+    names = frozenset(alias or name for one in facts.imports for name, alias in (*one.names, (one.module, one.alias)))
+    return Outlined(symbols, tuple(sorted({one.line for one in facts.imports})), values, names)

@@ -8,7 +8,7 @@ from hearth.core.patch_base import Refused, Target
 from hearth.core.patch_lines import changes
 from hearth.core.patch_match import margin_of, unit_shift
 from hearth.core.patch_paths import Paths
-from hearth.core.patch_syntax import DEFINITIONS, Outlined, outlined, parses
+from hearth.core.patch_syntax import PIECE, Outlined, outlined, parses
 from hearth.core.patch_text import (
     UNIT_DEFAULT,
     Item,
@@ -52,7 +52,7 @@ def bare_code(lines: Sequence[str], target: Target) -> list[str] | None:
     shared = sum(line in own for line in solid) / len(solid)
     if shared < KNOWN_SHARE and sum(map(len, code)) > BARE_CHARS_MAX:
         return None
-    parsed = parses(language, "\n".join(code) + "\n")
+    parsed = parses(language, "\n".join(code) + "\n", PIECE)
     if parsed is None:
         first = next((line.strip() for line in text.split("\n") if line.strip()), "")
         headed = language == "markdown" and solid[0].startswith("# ") and first.startswith("# ")
@@ -61,7 +61,7 @@ def bare_code(lines: Sequence[str], target: Target) -> list[str] | None:
         return None
     if shared >= KNOWN_SHARE:
         return code
-    return code if outlined(language, "\n".join(code)).symbols else None
+    return code if outlined(language, "\n".join(code), PIECE).symbols else None
 
 
 def chosen(found: Sequence[Section], target: Target, paths: Paths, *, symbol: bool) -> Section:
@@ -103,7 +103,11 @@ def _likely(found: Sequence[Section], target: Target, *, symbol: bool) -> list[S
         return list(found)
     heads = {one.name for one in heads_of(target, Text.of(target.text))[1]} if symbol else set[str]()
     if heads:
-        return [one for one in found if heads & {s.name for s in outlined(target.tongue, "\n".join(one.lines)).symbols}]
+        return [
+            one
+            for one in found
+            if heads & {s.name for s in outlined(target.tongue, "\n".join(one.lines), PIECE).symbols}
+        ]
     whole = [line.strip() for line in target.text.split("\n") if line.strip()]
     if symbol or not whole:
         return list(found)
@@ -217,21 +221,31 @@ def symbol_pieces(target: Target, text: Text, code: Sequence[str]) -> list[Piece
     answered = {line.strip() for line in new}
     if len(outside) > 1 and sum(line in answered for line in outside) >= OUTSIDE_SHARE * len(outside):
         return file_pieces(target, text, new)
-    _, heads = heads_of(target, text)
     imports: list[str] = []
+    if heads_of(target, text)[1]:
+        new, imports = apart(target.tongue, new)
+    return import_pieces(target, text, span_pieces(target, text, new), imports, start)
+
+
+def span_pieces(target: Target, text: Text, new: list[str]) -> list[Piece]:
+    """The pieces that replace the target's span by `new`, which has no imports of its own. Raises Refused."""
+    start, end = span_of(target, text)
+    heads = heads_of(target, text)[1]
     if heads:
-        new, imports = _apart(target.tongue, new)
         new = _alone(target, heads, new)
     new = _without_above(new, text.lines, start, end)
     region = text.lines[start:end]
-    new = _indented(new, region, text)
-    pieces = pieces_of(region, new, start)
+    return pieces_of(region, _indented(new, region, text), start)
+
+
+def import_pieces(target: Target, text: Text, pieces: list[Piece], imports: Sequence[str], start: int) -> list[Piece]:
+    """The pieces, the first of which is at line `start` or below, and those that add imports the file does not have."""
     known = {line.strip() for line in text.lines}
     fresh = [line for line in imports if line.strip() not in known]
-    if fresh:
-        at = _after_imports(target.tongue, text, start)
-        pieces = _merged(pieces, start, fresh, text) if at is None else [Piece(at, at, tuple(fresh)), *pieces]
-    return pieces
+    if not fresh:
+        return pieces
+    at = _after_imports(target.tongue, text, start)
+    return _merged(pieces, start, fresh, text) if at is None else [Piece(at, at, tuple(fresh)), *pieces]
 
 
 def _merged(pieces: list[Piece], start: int, fresh: list[str], text: Text) -> list[Piece]:
@@ -246,10 +260,10 @@ def _merged(pieces: list[Piece], start: int, fresh: list[str], text: Text) -> li
 def _alone(target: Target, heads: Sequence[Symbol], new: list[str]) -> list[str]:
     """The code without the class around it, which a model may add to a method. Raises Refused."""
     names = {one.name for one in heads}
-    found = [one for one in outlined(target.tongue, "\n".join(new) + "\n").symbols if one.kind in DEFINITIONS]
+    found = outlined(target.tongue, "\n".join(new) + "\n", PIECE).symbols
     wanted = " and ".join(sorted(names)[:4])
     if not found:
-        if parses(target.tongue, "\n".join(new) + "\n") is not False or not _mentions(new, names):
+        if parses(target.tongue, "\n".join(new) + "\n", PIECE) is not False or not _mentions(new, names):
             raise Refused(
                 "partial",
                 f"The answer does not hold the whole of {wanted}.",
@@ -276,9 +290,9 @@ def _mentions(lines: Sequence[str], names: set[str]) -> bool:
     return any(name in line for name in names for line in lines)
 
 
-def _apart(language: str, new: list[str]) -> tuple[list[str], list[str]]:
+def apart(language: str, new: list[str]) -> tuple[list[str], list[str]]:
     """The code without the imports before it, and those; as it is where they are not single lines."""
-    seen = outlined(language, "\n".join(new) + "\n")
+    seen = outlined(language, "\n".join(new) + "\n", PIECE)
     first = min((one.start for one in seen.symbols), default=0)
     head = [n for n in range(first) if not is_blank(new[n])]
     lines = [n for n in seen.imports if n < first]

@@ -1,0 +1,172 @@
+"""What a file defines and an answer leaves out, although nobody asked for that.
+
+A small model that is asked for a whole file or class likes to write only the part that it changes. What it left out
+would be gone without a word.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from hearth.core.analysis import analysed
+from hearth.core.facts import Symbol
+from hearth.core.patch_base import Refused
+from hearth.core.patch_syntax import Outlined, outlined
+from hearth.core.symbols import REFERENCE_CHARS_MIN
+
+NAMES_TOLD_MAX = 8
+TAKEN_COMPARED_MAX = 50
+"""Of more nobody looks whether they have other names now."""
+RENAMED_SHARE = 0.5
+"""A definition that has so much of another's lines is that one under a new name."""
+FUNCTIONS = frozenset({"function", "method"})
+OVERLOADS = frozenset({"java", "csharp", "cpp", "typescript", "typescriptreact"})
+"""Languages in which two definitions may have one name."""
+_REMOVE = (
+    r"(?:remov|delet|drop|eliminat|get(?:ting)? rid|prun|purg|inlin|merg|combin|consolidat|fold|supprim|enl[eè]v|retir"
+    r"|[eé]limin|fusion|borr|quit|entfern|l[oö]sch)"
+)
+_CHANGE = (
+    rf"(?:{_REMOVE}|unif|renam|mov(?:e|ing)|replac|turn|convert|split|extract|clean|renomm|d[eé]plac|remplac|renombr|muev"
+    r"|reemplaz|umbenenn|ersetz|verschieb)"
+)
+_BETWEEN = r"(?:\W+(?!(?:in|from|of|inside|within|dans|de|du|en|von|aus)\b)\w+){0,4}?\W+"
+_ASKED = re.compile(
+    rf"\b{_REMOVE}\w*{_BETWEEN}(?:functions?|methods?|class(?:es)?|helpers?|definitions?|constants?|code|fonctions?"
+    r"|m[eé]thodes?|constantes?|funci[oó]n(?:es)?|m[eé]todos?|clases?|c[oó]digo|funktion(?:en)?|methoden?|klassen?)\b"
+    r"|\b(?:unused|dead code|inutilis|sin usar|unbenutzt)",
+    re.IGNORECASE,
+)
+"""What asks for definitions to go, without a name."""
+_ANY_VERB = re.compile(rf"\b{_CHANGE}", re.IGNORECASE)
+_WORD = re.compile(r"\w+")
+
+
+class Loss(NamedTuple):
+    """Names of what a change takes away. `missing`: it must not; `gone`: the user is to read of it."""
+
+    missing: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+def lost(
+    language: str, before: str, after: str, instruction: str, *, written_out: bool, subject: Collection[str] = ()
+) -> Loss:
+    """What `after` no longer defines. `instruction`: what the user asked for. `written_out`: the answer wrote code out
+    as a whole, so that what is not in it may simply have been forgotten; else it says what it takes away. `subject`:
+    names of the definitions that were to be written anew, which may well be called otherwise then."""
+    was = outlined(language, before)
+    if not _touched(before, after) & {*was.values, *(one.name for one in was.symbols)}:
+        return Loss()
+    now = outlined(language, after)
+    taken = _taken(was, now, language in OVERLOADS)
+    values = [name for name in was.values if name not in now.values]
+    if not taken and not values:
+        return Loss()
+    used_before, used = _uses(language, before), _uses(language, after)
+    defined = {one.name for one in now.symbols}
+    few = len(taken) <= TAKEN_COMPARED_MAX
+    fresh = defined - {one.name for one in was.symbols}
+    missing: list[str] = []
+    gone: list[str] = []
+    for one in taken:
+        elsewhere = one.name in now.names - was.names or (bool(fresh) and one.name in subject)
+        if elsewhere or _asked(one.name, instruction) or (few and _renamed(one, was, now, before, after)):
+            gone.append(_name(one))
+        elif (used[one.name] or one.name in defined) and (written_out or not one.container):
+            missing.append(_name(one))
+        elif not written_out or used_before[one.name]:
+            gone.append(_name(one))  # what used it was written without it
+        else:
+            missing.append(_name(one))
+    for name in values:
+        if name in defined or name in now.names or _set(name, after) or _asked(name, instruction):
+            continue
+        if used[name] or (written_out and not used_before[name]):
+            missing.append(name)
+    return Loss(tuple(dict.fromkeys(missing)), tuple(dict.fromkeys(gone)))
+
+
+def check_loss(path: str, loss: Loss) -> str:
+    """What the user is to read, "" for nothing. Raises Refused ("partial")."""
+    if loss.missing:
+        names = _listed(loss.missing)
+        raise Refused(
+            "partial",
+            f"The answer takes {names} out of {path}, which nobody asked for.",
+            f"Without {names} the answer cannot be taken: {path} defines that, and nobody asked to remove it. Write "
+            "your answer again, with all that stays.",
+            path,
+        )
+    return f"{path} does not define {_listed(loss.gone)} any more." if loss.gone else ""
+
+
+def _touched(before: str, after: str) -> set[str]:
+    """The words of all lines that are fewer now."""
+    fewer = Counter(before.splitlines()) - Counter(after.splitlines())
+    return {word for line in fewer for word in _WORD.findall(line)}
+
+
+def _taken(was: Outlined, now: Outlined, overloads: bool) -> list[Symbol]:
+    """The outermost definitions that are not there any more, under no container. What is local to a function is its own
+    business."""
+    paths, names = Counter(map(_name, now.symbols)), Counter(one.name for one in now.symbols)
+    had, had_names = Counter(map(_name, was.symbols)), Counter(one.name for one in was.symbols)
+    signatures = {one.signature for one in now.symbols} if overloads else set[str]()
+    found: list[Symbol] = []
+    covered = 0  # up to this line they are in a function, or in one that was found
+    for one in was.symbols:
+        fewer = paths[_name(one)] < had[_name(one)] if overloads else not paths[_name(one)]
+        taken = fewer and one.signature not in signatures and names[one.name] < had_names[one.name]
+        if taken and one.start >= covered:
+            found.append(one)
+        if taken or one.kind in FUNCTIONS:
+            covered = max(covered, one.end)
+    return found
+
+
+def _renamed(one: Symbol, was: Outlined, now: Outlined, before: str, after: str) -> bool:
+    """Whether there is a new definition with much the same lines."""
+    known = {_name(other) for other in was.symbols}
+    own = _solid(before, one)
+    for other in now.symbols:
+        if other.kind == one.kind and _name(other) not in known:
+            shared = Counter(own[1:]) & Counter(_solid(after, other)[1:])
+            if shared.total() >= RENAMED_SHARE * max(1, len(own) - 1):
+                return True
+    return False
+
+
+def _solid(text: str, symbol: Symbol) -> list[str]:
+    return [line.strip() for line in text.split("\n")[symbol.start : symbol.end] if _WORD.search(line)]
+
+
+def _uses(language: str, text: str) -> Counter[str]:
+    """How often each name is used beyond being defined; short ones by the words of the text."""
+    references = analysed(language, text).references
+    short = Counter(word for word in _WORD.findall(text) if len(word) < REFERENCE_CHARS_MIN)
+    return (
+        Counter(references) + short - Counter(one.name for one in outlined(language, text).symbols if one.name in short)
+    )
+
+
+def _set(name: str, text: str) -> bool:
+    """Whether something of that name is still given a value, in a function perhaps."""
+    return bool(re.search(rf"\b{re.escape(name)}\b[^\n=()]*=(?!=)", text))
+
+
+def _asked(name: str, instruction: str) -> bool:
+    """Whether what the user wrote explains that a definition goes."""
+    if _ASKED.search(instruction):
+        return True
+    return bool(_ANY_VERB.search(instruction)) and name in _WORD.findall(instruction)
+
+
+def _name(symbol: Symbol) -> str:
+    return f"{symbol.container}.{symbol.name}" if symbol.container else symbol.name
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - NAMES_TOLD_MAX
+    return ", ".join(names[:NAMES_TOLD_MAX]) + (f" and {more} more" if more > 0 else "")
