@@ -66,7 +66,8 @@ async def first_text(folder: Path, kind: str, lines: int) -> list[float]:
         await engine.gateway.probed.wait()
         for version in range(RUNS):
             # As after an edit above the place: nothing of this version is remembered.
-            text = source(lines).replace("    amount = 0\n", f"    amount = {version}\n", lines // 20)
+            last = f"+ {lines // 20 - 1}\n"
+            text = source(lines).replace(last, f"+ {version} {last}", 1)
             engine.opened(Snapshot.of(text, uri=path.as_uri(), language="python", version=version))
             await asyncio.sleep(0.05)
             begun = time.perf_counter()

@@ -1,7 +1,7 @@
 """The trees of the documents that one works in: parsed once for all who ask, and after an edit only where it changed.
 
 A lightbulb, a command and its prompt look at the same document one after the other. Parsing 5,000 lines takes
-15 ms, parsing them again after an edit 1 or 2; in Python, where the rest of the file may have to be read again, up to 15.
+15 ms, parsing them again after an edit 1 or 2; in Python, where all below may have to be read again, up to 15.
 """
 
 from collections import OrderedDict
