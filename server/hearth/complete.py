@@ -42,6 +42,9 @@ SPECULATE_AFTER_S = 0.005
 SERVERS_TRIED_MAX = 2
 TRACE_MAX = 30
 SEVERAL_CURSORS = "there are several cursors"
+BUSY = "the server is busy with a chat"
+ONE_SLOT = f"{BUSY}, and has one slot: nothing else is asked of it meanwhile"
+LATE = "the model has not answered in time; it is still working"
 NEXT_LINE_READY = "the line is complete; what follows is ready for when you go on"
 
 Source = Literal["model", "memory", "workspace", "none"]
@@ -216,7 +219,8 @@ class Completer:
             flight = await self._ask(spot, decision, started, invoked)
         if flight is None:
             steps.model = ""
-            return await self._from_workspace(spot, decision.extent, selected, self._gateway.why_no_target("complete"))
+            why = ONE_SLOT if self._occupied() == "no slot" else self._gateway.why_no_target("complete")
+            return await self._from_workspace(spot, decision.extent, selected, why)
         if flight.error:
             return await self._from_workspace(spot, decision.extent, selected, flight.error.message)
         return self._offered(flight, spot, selected, invoked, further)
@@ -272,7 +276,13 @@ class Completer:
                     await self._gateway.probed.wait()
             except TimeoutError:
                 return None
-        return self._gateway.target("complete")
+        free = (one for one in self._gateway.targets("complete") if self._gateway.occupied(one) != "no slot")
+        return next(free, None)
+
+    def _occupied(self) -> str:
+        """See `Gateway.occupied`."""
+        target = self._gateway.target("complete")
+        return self._gateway.occupied(target) if target else ""
 
     async def _ask(self, spot: Spot, decision: Gate, started: float, invoked: bool) -> Flight | None:
         """A generation for this place, waited for as long as a request may take; None if no model is ready.
@@ -327,7 +337,8 @@ class Completer:
         if rest := flight.rest(candidate, spot.place):
             return self._shown(spot, rest, selected, told, further)
         if not flight.over:
-            return replace(told, source="none", reason="the model has not answered in time; it is still working")
+            late = f"{BUSY}, and has not come to this in time" if self._occupied() else LATE
+            return replace(told, source="none", reason=late)
         return replace(told, source="none", reason="nothing left to add" if candidate.text else candidate.reason)
 
     async def _from_workspace(
@@ -370,7 +381,7 @@ class Completer:
 
     def _speculate(self, spot: Spot, text: str) -> None:
         """Unless another suggestion was shown meanwhile, or this one was taken."""
-        if self._last == (spot.place, text):
+        if self._last == (spot.place, text) and self._occupied() != "no slot":
             self.pilot.speculate(spot, text)
 
     def _with_alternatives(

@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -187,6 +188,7 @@ class Gateway:
         self._members: list[Member] = []
         self._health: dict[str, _Health] = {}
         self._wake = asyncio.Event()
+        self._chats: Counter[str] = Counter()  # on their way, by the server's address
         self._paces: dict[tuple[str, bool], Pace] = {}  # by the server's name, and whether it is of chats
         self._traffics: dict[str, _Traffic] = {}
         self._embedder: tuple[str, Member] | None = None  # the one that has a model, once it is known
@@ -262,11 +264,11 @@ class Gateway:
 
         A chat takes minutes where a completion takes a second, and the user goes on typing. Where the server works at
         several requests at once (llama.cpp with more than one slot, the embedded engine, vLLM), completions go on
-        beside it, with their cache. Where it does not (one slot, Ollama's default), a completion waits in the server's
-        queue: it is answered empty when its time is up, and leaves the queue when the user types on; so it never waits
-        longer than the chat's own deadline, and its failure meanwhile is not held against the server. A chat that
-        fails says so to whoever asked, and is held against the server only if it proves that it is of no use for
-        anything.
+        beside it, with their cache. Where it says that it has one slot, no completion is asked of it meanwhile (see
+        `occupied`). Where it may have one (Ollama's default), a completion waits in the server's queue: it is answered
+        empty when its time is up, and leaves the queue when the user types on; so it never waits longer than the chat's
+        own deadline, and its failure meanwhile is not held against the server. A chat that fails says so to whoever
+        asked, and is held against the server only if it proves that it is of no use for anything.
         """
         backend = target.backend
         assert isinstance(backend, Chatter)
@@ -278,12 +280,23 @@ class Gateway:
         def said() -> list[str]:
             return [str(message.get("content")) for message in request.messages]
 
-        async with aclosing(self._through(target, begin, said, chat=True)) as events:
-            async for event in events:
-                if isinstance(event, Finish) and was_cut(request.messages, event.usage):
-                    LOG.warning("%s read less of a chat than it was given", target.backend.name)
-                    event = replace(event, cut=True)
-                yield event
+        url = target.backend.url
+        self._chats[url] += 1
+        try:
+            async with aclosing(self._through(target, begin, said, chat=True)) as events:
+                async for event in events:
+                    if isinstance(event, Finish) and was_cut(request.messages, event.usage):
+                        LOG.warning("%s read less of a chat than it was given", target.backend.name)
+                        event = replace(event, cut=True)
+                    yield event
+        finally:
+            self._chats[url] -= 1
+
+    def occupied(self, target: Server) -> Literal["", "chat", "no slot"]:
+        """Whether the server writes an answer of a chat: "no slot" if it says that it can do nothing else meanwhile."""
+        if not self._chats[target.backend.url]:
+            return ""
+        return "no slot" if target.probe.slots == 1 else "chat"
 
     async def _through(
         self,

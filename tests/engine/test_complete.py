@@ -3,17 +3,18 @@
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
 
-from hearth.backends.base import Delta
+from hearth.backends.base import Chat, Delta
 from hearth.backends.scripted import Rule, Script, ScriptedBackend
-from hearth.complete import Completer, Outcome
+from hearth.complete import ONE_SLOT, Completer, Outcome
 from hearth.core.confidence import UNSURE
 from hearth.core.copying import CopyPrediction
+from hearth.core.exchange import user, wire
 from hearth.core.gate import Extent
 from hearth.core.redact import Redactor
 from hearth.core.text import Position, Range, Snapshot
@@ -25,6 +26,7 @@ from hearth.rulings import Rulings
 from hearth.sending import Sending
 from hearth.settings import CompletionSettings
 from hearth.store import Entry, Memory
+from hearth.why import page
 
 ADD = "(a, b):\n    return a + b\n\n\ndef sub(a, b):\n    return a - b\n"
 
@@ -190,6 +192,46 @@ async def test_no_model_means_the_workspace_answers_and_says_so() -> None:
         assert (outcome.source, text_of(outcome)) == ("workspace", "1")
         assert "loading" in outcome.reason
         assert b.backend.counts.calls == 0
+
+
+@asynccontextmanager
+async def chatting(b: Bench) -> AsyncGenerator[None]:
+    """While the server writes the answer of a chat."""
+    server = b.gateway.target("complete")
+    assert server is not None
+    async with aclosing(b.gateway.chat(server, Chat((wire(user("hello")),), 64))) as events:
+        await anext(events)
+        yield
+
+
+async def test_a_server_with_one_slot_is_asked_nothing_while_it_chats() -> None:
+    script = Script(text="2\n", chat_text="a long answer", slots=1)
+    async with bench(script, copy=CopyPrediction("1", 0.9, 1, "b.py")) as b:
+        async with chatting(b):
+            outcome = await b.ask("x = █\n")
+            assert (outcome.source, text_of(outcome)) == ("workspace", "1")
+            assert ONE_SLOT in outcome.reason
+            assert b.backend.counts.calls == 1  # the chat
+            assert "busy with a chat" in page("", b.completer.trace)
+        assert (await b.ask("y = █\n")).source == "model"
+
+
+async def test_a_server_with_several_slots_is_asked_while_it_chats() -> None:
+    async with bench(Script(text="2\n", chat_text="a long answer", slots=2)) as b, chatting(b):
+        assert (await b.ask("x = █\n")).source == "model"
+
+
+async def test_another_server_answers_while_the_first_one_chats() -> None:
+    first, second = Script(model="first", chat_text="a long answer", slots=1), Script(model="second", text="2\n")
+    async with bench(first, second) as b, chatting(b):
+        assert (await b.ask("x = █\n")).model == "second"
+
+
+async def test_a_completion_that_waited_behind_a_chat_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearth.complete.ANSWER_DEADLINE_S", 0.2)
+    script = Script(chat_text="a long answer", rules=(Rule(text="1", delay_ms=900),))
+    async with bench(script) as b, chatting(b):
+        assert "busy with a chat" in (await b.ask("x = █\n")).reason
 
 
 async def test_a_failing_server_is_passed_over_for_the_next() -> None:

@@ -11,6 +11,7 @@ one JSON object; every key may be left out:
       "embeds": 0,                 size of the vectors that it makes of texts: words in common, nearer vectors
       "prefills": 0,               1: it takes requests for no tokens, and counts them like others
       "chats": 1,                  0: a model that cannot chat
+      "slots": 0,                  requests that it says to answer at once, 0: it does not say; it answers all
       "state": "ready",            what the probe says; anything but "ready" also fails every request
       "delay_ms": 0,               before the first piece (a prompt being read)
       "token_ms": 0,               before each further piece
@@ -125,6 +126,7 @@ class Script:
     embeds: int = 0
     prefills: int = 0
     chats: int = 1
+    slots: int = 0
     state: State = "ready"
     delay_ms: int = 0
     token_ms: int = 0
@@ -202,7 +204,7 @@ class ScriptedBackend:
             dialect=script.dialect,
             context_tokens=script.context_tokens,
             cached_tokens_visible=True,
-            slots=1,
+            slots=script.slots or None,
             prefills=bool(script.prefills),
             chats=bool(script.chats),
             calls_tools=bool(script.chats),
