@@ -4,16 +4,18 @@ Controls: `lsp.convert.configuration` takes two names from what a running editor
 every setting that names an address, a key, a command or a policy through `inspect().globalValue`.
 """
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lsp.lsp_client import start, write_settings
+from lsp.lsp_client import REPLY_S, Client, start, write_settings
 from threats.scene import Capture
 
 ROOT = Path(__file__).resolve().parents[2]
+LOOK_S = 0.02
 
 
 def forms(url: str) -> list[Any]:
@@ -41,23 +43,37 @@ def forms(url: str) -> list[Any]:
     ]
 
 
+async def settled(client: Client) -> dict[str, Any]:
+    """The server's status, once its engine is up and its model was found."""
+    async with asyncio.timeout(REPLY_S):
+        while True:
+            status = await client.request("hearth/status")
+            if [backend["state"] for backend in status.get("backends", [])] == ["ready"]:
+                return status
+            await asyncio.sleep(LOOK_S)
+
+
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_what_an_editor_says_while_it_runs_changes_no_address_and_no_policy(
     tmp_path: Path, trusted: bool
 ) -> None:
-    write_settings(tmp_path, {"text": "1\n"})
+    write_settings(tmp_path, {"text": "1\n", "chat_text": "from here"})
     async with Capture() as far:
         client = await start(tmp_path)
         try:
             await client.initialize(initializationOptions={"workspace_trusted": trusted})
-            before = await client.request("hearth/status")
+            before = await settled(client)
             for form in forms(far.url):
                 await client.notify("workspace/didChangeConfiguration", {"settings": form})
-            after = await client.request("hearth/status")
-            for part in ("cloud", "backends", "index", "workspace_trusted"):
-                assert after[part] == before[part], part
-            assert after["cloud"]["enabled"] is False
-            assert after["workspace_trusted"] is trusted
+                # After each: a later one may take back what one before it has done.
+                after = await client.request("hearth/status")
+                for part in ("cloud", "backends", "index", "workspace_trusted"):
+                    assert after[part] == before[part], (part, form)
+                assert after["cloud"]["enabled"] is False
+                assert after["workspace_trusted"] is trusted
+            # Nor where it does not show: the same model answers, and the far one hears nothing.
+            answered = await client.command("hearth.ask", {"prompt": "who are you?"})
+            assert (answered["place"], answered["text"]) == ("machine", "from here")
             await client.stop()
         finally:
             await client.kill()

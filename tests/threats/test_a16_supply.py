@@ -15,14 +15,31 @@ from courier.test_supply import STARTERS
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_lock_file_is_what_is_installed_from() -> None:
-    scripts = "\n".join(
-        path.read_text("utf-8", "replace")
-        for path in sorted((ROOT / "scripts").rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts and "benchmarks" not in path.parts
-    )
-    installs = [line for line in scripts.splitlines() if re.search(r"\bpip\b.*\binstall\b", line)]
-    assert not [line for line in installs if not re.search(r"--require-hashes|hash|uv", line)], installs
+def lines_with(pattern: str) -> list[str]:
+    """Of what sets up the project, and of what sets up the server for a user."""
+    sources = [*(ROOT / "scripts").glob("*"), *(ROOT / "client-extension/src").glob("*.ts")]
+    texts = [path.read_text("utf-8") for path in sorted(sources) if path.is_file()]
+    return [line for text in texts for line in text.splitlines() if re.search(pattern, line)]
+
+
+def test_what_is_installed_is_what_is_locked() -> None:
+    """Each way to install, as it stands in the code: with hashes, or from a lock file that is not made anew."""
+    by_pip = lines_with(r"(?<!const pip = \[)\"pip\", \"install\"(?!.*\];)|\[\.\.\.pip,")
+    assert len(by_pip) == 3, by_pip
+    assert [line for line in by_pip if "--require-hashes" not in line and "--no-index" not in line] == []
+    by_uv = lines_with(r"\buv\(\), \"(sync|pip|add|run)\"")
+    assert [line for line in by_uv if '"sync", "--frozen"' not in line] == []
+    assert by_uv
+    by_npm = lines_with(r"npm\(\), \"(ci|install|add)\"")
+    assert [line for line in by_npm if "--ignore-scripts" not in line] == []
+    assert by_npm
+
+
+def test_what_a_user_gets_is_listed_with_its_hashes() -> None:
+    """What the extension carries is made by `uv export`, which writes them unless told otherwise."""
+    exports = lines_with(r"\"export\"")
+    assert exports
+    assert [line for line in exports if "--no-hashes" in line or "--frozen" not in line] == []
 
 
 def test_no_package_comes_from_elsewhere_than_an_index() -> None:
