@@ -8,32 +8,43 @@ import argparse
 import asyncio
 import difflib
 import json
+import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from hearth.agent.abilities import abilities
 from hearth.agent.applying import apply
 from hearth.agent.base import Command, Impacted, Outcome, Parts, Step
-from hearth.agent.cassette import redacted, replayed
-from hearth.agent.kept import listed
+from hearth.agent.cassette import CassetteError, redacted, replayed
+from hearth.agent.kept import listed, settle, since, state_of
 from hearth.agent.run import resume_task, run_task
 from hearth.cli_ask import described, sentences, typed_line, visible
 from hearth.core.approval import Answer
 from hearth.core.proposal import Proposal, price
 from hearth.core.route import Choice
 from hearth.core.task_page import certificate, page
-from hearth.engine import Notice, open_engine
+from hearth.core.task_state import State
+from hearth.engine import Engine, Notice, open_engine
 from hearth.errors import HearthError
 from hearth.journal import Journal
 from hearth.settings import Settings, data_dir
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 3
-_CODES = {"done": DONE, "stopped": FAILED, "failed": FAILED, "refused": REFUSED}
+_CODES = {"done": DONE, "unverified": DONE, "stopped": FAILED, "failed": FAILED, "refused": REFUSED}
+THROUGH = ("done", "unverified")
+"""Endings after which there is nothing left to do but to accept it."""
 GOAL_CHARS_MAX = 20_000
 SHOWN_LINES_MAX = 60
+SHOWN_FILES_MAX = 12
+INDEX_WAIT_S = 60.0
+"""A task does not wait longer for the project's index, and makes do with what is read by then."""
+INDEX_TOLD_EVERY_S = 2.0
 Say = Callable[[str], None]
 
 
@@ -69,7 +80,8 @@ def _list(as_json: bool, out: Say) -> int:
         out(json.dumps({"tasks": [asdict(one) for one in found]}) + "\n")
     for one in () if as_json else found:
         when = datetime.fromtimestamp(one.at_s).strftime("%Y-%m-%d %H:%M")
-        out(visible(f"{one.id}  {when}  {one.ending or 'broken off':10}  {' '.join(one.goal.split())[:80]}") + "\n")
+        now = "not applied" if one.waits and one.ending in THROUGH else one.ending or "broken off"
+        out(visible(f"{one.id}  {when}  {now:11}  {' '.join(one.goal.split())[:80]}") + "\n")
     return DONE
 
 
@@ -97,22 +109,56 @@ class _Tasking:
         self._shown = ""
 
     async def run(self) -> int:
-        folder = Path.cwd()
+        folder, home = Path.cwd(), data_dir() / "tasks"
+        if self._options.resume:
+            self._look_at(await asyncio.to_thread(state_of, home, self._options.resume), folder)
         async with open_engine(self._settings, data_dir=data_dir(), folders=[folder], notify=self._tell) as engine:
             engine.consent = self._consent
             await engine.answerable()
+            index = engine if await self._indexed(engine) else None
             person = _Terminal(self._options.yes, self._note)
             able = abilities(
                 engine.gateway.targets("chat"), self._choice, engine.cloud.context_tokens(self._choice.model)
             )
-            parts = Parts(
-                engine.ask, person, data_dir() / "tasks", abilities=able, choice=self._choice, on_page=self._progress
-            )
+            parts = Parts(engine.ask, person, home, index, abilities=able, choice=self._choice, on_page=self._progress)
             if self._options.resume:
                 outcome = await resume_task(self._options.resume, parts)
             else:
                 outcome = await run_task(self._options.goal, folder, parts)
-        return self._finish(outcome, folder)
+        return self._finish(outcome, folder, home)
+
+    def _look_at(self, state: State, folder: Path) -> None:
+        """Whether a task can go on here. Raises CassetteError."""
+        known = state.start.folder
+        if not os.path.isdir(known):
+            raise CassetteError(f"The folder of this task is not there any more: {known}.")
+        if os.path.realpath(folder) != known:
+            raise CassetteError(f"This task is of another folder: {known}.", "Run it there.")
+        if strange := since(state)[0]:
+            shown = ", ".join(strange[:SHOWN_FILES_MAX])
+            told = f"{shown} changed since the task changed them, so its changes cannot be applied."
+            self._note(visible(f"{told} Put them back (is it another branch?), or begin a new task."))
+
+    async def _indexed(self, engine: Engine) -> bool:
+        """Whether there is an index to ask; told how far it is, on the way."""
+        if engine.index is None:
+            return False
+        told = time.monotonic()
+
+        def progress(status: Mapping[str, Any]) -> None:
+            nonlocal told
+            if status.get("total") and time.monotonic() - told >= INDEX_TOLD_EVERY_S:
+                told = time.monotonic()
+                self._note(f"reading the project: {status.get('seen', 0)} of {status['total']} files")
+
+        status: Mapping[str, Any] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(INDEX_WAIT_S):
+                status = await engine.indexed(progress)
+        if status.get("state") != "ready":
+            why = str(status.get("problem") or f"it took longer than {INDEX_WAIT_S:.0f} s")
+            self._note(visible(f"the index is not ready ({why.rstrip('.')}); the task goes on with what there is"))
+        return True
 
     def _progress(self, id: str, page: str) -> None:
         """The phase, when it is another one."""
@@ -121,15 +167,16 @@ class _Tasking:
             self._shown = now
             self._note(visible(f"task {id}: {now}"))
 
-    def _finish(self, outcome: Outcome, folder: Path) -> int:
+    def _finish(self, outcome: Outcome, folder: Path, home: Path) -> int:
         code = _CODES[outcome.ending]
         applied: Sequence[str] = ()
         problem = ""
-        if self._options.apply and outcome.changes and outcome.ending == "done":
+        if self._options.apply and outcome.changes and outcome.ending in THROUGH:
             try:
                 journal = Journal(data_dir() / "journal")
                 goal = str(outcome.certificate["goal"])
                 applied = apply(folder, goal, outcome.changes, outcome.bases, journal).paths
+                settle(home, outcome.id)
             except HearthError as error:
                 problem, code = sentences(error.message, error.remedy), FAILED
         if self._options.json:
@@ -144,7 +191,9 @@ class _Tasking:
             self._note(f"{len(applied)} files were changed.")
         elif outcome.changes:
             self._note("Nothing was changed yet: `--apply` writes it, or pipe the diff into `git apply`.")
-        if outcome.ending != "done":
+        if outcome.ending == "unverified":
+            self._note(visible(f"not all of it is proved: {outcome.stop}."))
+        elif outcome.ending != "done":
             self._note(visible(f"{outcome.ending}: {outcome.stop}. `hearth task --resume {outcome.id}` goes on."))
         return code
 

@@ -61,7 +61,8 @@ def unfinished(home: Path) -> list[Kept]:
 def _kept(state: State, folder: Path, at_s: float) -> Kept:
     lines = page(state).split("\n", 3)
     start = state.start
-    waits = state.ending in ("done", "stopped") and not (folder / SETTLED).exists() and bool(since(state)[1])
+    over = state.ending not in (None, "refused", "failed")
+    waits = over and not (folder / SETTLED).exists() and bool(since(state)[1])
     return Kept(start.id, start.goal, start.folder, at_s, lines[2].strip("*"), state.ending or "", waits)
 
 
@@ -73,9 +74,10 @@ def settle(home: Path, identifier: str) -> None:
 
 def state_of(home: Path, identifier: str) -> State:
     """A task as it was left. Raises CassetteError. Blocks."""
-    if not ID.fullmatch(identifier):
-        raise CassetteError("That is no task.")
-    return replayed(home / identifier / NAME).state
+    path = home / identifier / NAME
+    if not ID.fullmatch(identifier) or not path.is_file():
+        raise CassetteError(f"There is no task {identifier[:60]}.", "`hearth task --list` shows those that there are.")
+    return replayed(path).state
 
 
 def since(state: State) -> tuple[list[str], list[str]]:

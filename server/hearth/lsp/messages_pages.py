@@ -385,6 +385,11 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "task_let": ("Let it", "L'accepter", "Permitirlo"),
     "task_restore": ("Restore them", "Les rétablir", "Restaurarlas"),
     "task_stopped": ("The task stopped: {why}.", "La tâche s'est arrêtée : {why}.", "La tarea se detuvo: {why}."),
+    "task_unverified": (
+        "The task is done, but not all of it is proved: {why}.",
+        "La tâche est terminée, mais tout n'est pas prouvé : {why}.",
+        "La tarea está hecha, pero no todo está demostrado: {why}.",
+    ),
     "task_unproved": (
         "The task did not come to its end, and what there is was not proved. {count} files would change:",
         "La tâche n'est pas arrivée à son terme et rien n'est prouvé. {count} fichiers changeraient :",
