@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.core.mentions import KINDS, MENTIONS_MAX, complete, parse, partial, quoted
+from hearth.core.mentions import KINDS, MENTIONS_MAX, complete, parse, partial, quoted, unfinished
 
 
 def found(text: str) -> list[tuple[str, str] | tuple[str, str, tuple[int, int]]]:
@@ -117,3 +117,15 @@ def test_completions():
     typed = partial("@c")
     assert typed
     assert [(item.label, item.insert) for item in complete(typed)] == [("@codebase", "@codebase ")]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("see @file", [("file", 4)]),
+        ("@symbol: and @folder, please @file.", [("symbol", 0), ("folder", 13), ("file", 29)]),
+        ("@file:a.py @git `@file` me@file @files @file.py", []),
+    ],
+)
+def test_mentions_that_lack_their_name(question: str, expected: list[tuple[str, int]]):
+    assert [(one.kind, one.at) for one in unfinished(question)] == expected

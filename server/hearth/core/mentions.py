@@ -209,6 +209,9 @@ _TYPED = re.compile(
 )
 
 
+_NAMELESS = re.compile(r"(?<![\w.@/\\])@(?P<kind>file|folder|symbol):?(?=[\s,;!?)]|\.?$|\.\s)")
+
+
 def partial(before: str) -> Partial | None:
     """What is being typed at the end of `before`, the text of the line before the cursor; None if it is no mention."""
     found = _TYPED.search(before[-ARGUMENT_CHARS_MAX:])
@@ -219,6 +222,16 @@ def partial(before: str) -> Partial | None:
         return Partial(None, found["word"], found.start() + shift, found.start("word") + shift)
     group = "bare" if found["quote"] is None else "quoted"
     return Partial(cast(Kind, found["kind"]), found[group], found.start() + shift, found.start(group) + shift)
+
+
+def unfinished(question: str) -> list[Partial]:
+    """The mentions of a question that lack their name, as if the cursor stood behind them."""
+    code = [found.span() for found in _CODE.finditer(question[:QUESTION_CHARS_MAX])]
+    return [
+        Partial(cast(Kind, found["kind"]), "", found.start(), found.end())
+        for found in _NAMELESS.finditer(question[:QUESTION_CHARS_MAX])
+        if not any(start <= found.start() < end for start, end in code)
+    ][:MENTIONS_MAX]
 
 
 def complete(typed: Partial, names: Iterable[str] = ()) -> Sequence[Item]:

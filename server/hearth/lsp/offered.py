@@ -5,7 +5,8 @@ from typing import Any
 
 from lsprotocol import types
 
-from hearth.lsp import actions, convert
+from hearth.core.text import Position, Snapshot
+from hearth.lsp import actions, convert, mentioning
 from hearth.lsp.commands import COMMANDS, status
 from hearth.lsp.convert import BadParams
 from hearth.lsp.offers import SEARCH_REQUEST, STATUS_REQUEST
@@ -66,6 +67,32 @@ async def document_link(work: Workshop, params: object) -> list[types.DocumentLi
     return actions.links(uri, work.ls.pages.shown(uri), folder)
 
 
+async def completion(work: Workshop, params: object) -> types.CompletionList | None:
+    """Of @mentions, in documents of Hearth's alone."""
+    found = _written(work, params)
+    if found is None or work.talking is None:
+        return None
+    return await mentioning.completions(*found, work.talking.editing.desk, work.session.documents())
+
+
+async def hover(work: Workshop, params: object) -> types.Hover | None:
+    """On what is mentioned, in documents of Hearth's alone."""
+    found = _written(work, params)
+    if found is None or work.talking is None:
+        return None
+    return await mentioning.hover(*found, work.talking.editing.desk, work.session.documents())
+
+
+def _written(work: Workshop, params: object) -> tuple[Snapshot, Position] | None:
+    """A document of Hearth's as the client has it, and the place in it; None for any other document."""
+    uri = convert.document_uri(params)
+    where = convert.position(convert.table(params).get("position"))
+    snapshot = work.session.current(uri)
+    if not mentioning.is_ours(uri, snapshot):
+        return None
+    return snapshot or Snapshot.of(work.ls.pages.shown(uri), uri=uri), where
+
+
 async def execute_command(work: Workshop, params: object) -> Any:
     name, arguments = convert.command(params)
     if name not in COMMANDS:
@@ -80,6 +107,8 @@ FEATURES: dict[str, Callable[[Workshop, object], Awaitable[Any]]] = {
     types.CODE_ACTION_RESOLVE: resolve_code_action,
     types.TEXT_DOCUMENT_CODE_LENS: code_lens,
     types.TEXT_DOCUMENT_DOCUMENT_LINK: document_link,
+    types.TEXT_DOCUMENT_COMPLETION: completion,
+    types.TEXT_DOCUMENT_HOVER: hover,
     STATUS_REQUEST: status_asked,
     SEARCH_REQUEST: search,
 }

@@ -19,6 +19,8 @@ LATER = (
     types.CODE_ACTION_RESOLVE,
     types.TEXT_DOCUMENT_CODE_LENS,
     types.TEXT_DOCUMENT_DOCUMENT_LINK,
+    types.TEXT_DOCUMENT_COMPLETION,
+    types.TEXT_DOCUMENT_HOVER,
     STATUS_REQUEST,
     SEARCH_REQUEST,
 )
@@ -54,6 +56,9 @@ COMMANDS = (
     "hearth.selectModel",
 )
 """What `hearth.lsp.commands` runs."""
+MENTION_TRIGGERS = ("@", ":", "/", ".")
+PROMPT_LANGUAGE = "hearth"
+"""The language of documents in which prompts are written."""
 FIX, REWRITE, OTHER = types.CodeActionKind.QuickFix.value, types.CodeActionKind.RefactorRewrite.value, "hearth"
 """Kinds of code actions."""
 
@@ -78,6 +83,7 @@ class Offers:
     dynamic_lenses: bool = False
     refreshes_lenses: bool = False
     dynamic_links: bool = False
+    dynamic_mentions: bool = False
 
     @classmethod
     def of(cls, capabilities: object) -> "Offers":
@@ -97,11 +103,14 @@ class Offers:
             dynamic_lenses=has(capabilities, "textDocument", "codeLens", "dynamicRegistration"),
             refreshes_lenses=has(capabilities, "workspace", "codeLens", "refreshSupport"),
             dynamic_links=has(capabilities, "textDocument", "documentLink", "dynamicRegistration"),
+            dynamic_mentions=has(capabilities, "textDocument", "completion", "dynamicRegistration")
+            and has(capabilities, "textDocument", "hover", "dynamicRegistration"),
         )
 
 
-def capabilities() -> types.ServerCapabilities:
-    """What this server offers."""
+def capabilities(offers: Offers) -> types.ServerCapabilities:
+    """What this server offers. A client that is told of mentions later is not made to ask in every document."""
+    mentions = None if offers.dynamic_mentions else types.CompletionOptions(trigger_characters=list(MENTION_TRIGGERS))
     return types.ServerCapabilities(
         position_encoding=types.PositionEncodingKind.Utf16,
         text_document_sync=types.TextDocumentSyncOptions(
@@ -114,6 +123,8 @@ def capabilities() -> types.ServerCapabilities:
         inline_completion_provider=types.InlineCompletionOptions(),
         code_action_provider=types.CodeActionOptions(code_action_kinds=[FIX, REWRITE, OTHER], resolve_provider=True),
         code_lens_provider=types.CodeLensOptions(),
+        completion_provider=mentions,
+        hover_provider=mentions is not None,
         execute_command_provider=types.ExecuteCommandOptions(commands=list(COMMANDS)),
         workspace=types.WorkspaceOptions(
             workspace_folders=types.WorkspaceFoldersServerCapabilities(supported=True, change_notifications=True)

@@ -23,7 +23,7 @@ from hearth.lsp.convert import BadParams
 from hearth.lsp.host import WORKS, HearthServer
 from hearth.lsp.logs import start_logging
 from hearth.lsp.messages import language_of
-from hearth.lsp.offers import ACCEPTED, LATER, Offers, capabilities
+from hearth.lsp.offers import ACCEPTED, LATER, MENTION_TRIGGERS, PROMPT_LANGUAGE, Offers, capabilities
 from hearth.lsp.pages import SCHEME
 from hearth.lsp.transport import StdioChannel, claim_stdio, serve_one
 from hearth.settings import config_dir, data_dir, load, overlay, parse
@@ -62,7 +62,7 @@ async def initialize(ls: HearthServer, params: object) -> types.InitializeResult
     ls.protocol.ready = True
     asyncio.get_running_loop().call_soon(partial(session.settings_problems, [*problems, *more]))
     return types.InitializeResult(
-        capabilities=capabilities(),
+        capabilities=capabilities(ls.offers),
         server_info=types.ServerInfo("Hearth", __version__),
     )
 
@@ -89,6 +89,12 @@ def _page_registrations(offers: Offers) -> list[types.Registration]:
     if offers.dynamic_links:
         links = types.DocumentLinkRegistrationOptions(pages)
         wanted.append(types.Registration("links", types.TEXT_DOCUMENT_DOCUMENT_LINK, links))
+    if offers.dynamic_mentions:
+        written = [*pages, types.TextDocumentFilterLanguage(PROMPT_LANGUAGE)]
+        completion = types.CompletionRegistrationOptions(written, trigger_characters=list(MENTION_TRIGGERS))
+        wanted.append(types.Registration("mentions", types.TEXT_DOCUMENT_COMPLETION, completion))
+        hover = types.HoverRegistrationOptions(written)
+        wanted.append(types.Registration("hover", types.TEXT_DOCUMENT_HOVER, hover))
     return wanted
 
 

@@ -175,6 +175,10 @@ class Session:
         """The newest text of an open document; None of one that is not open, or whose text we do not have."""
         return self._text_now(uri)
 
+    def documents(self) -> list[Snapshot]:
+        """All open documents whose text we have."""
+        return [one for uri in self._held if (one := self._text_now(uri))]
+
     def texts(self) -> dict[Path, str]:
         """The open files, as the editor has them."""
         found = {path: one.text for uri in self._held if (one := self._text_now(uri)) and (path := path_of(uri))}

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from lsprotocol import types
 
 from hearth.chat.chats import Chats, Proposed
+from hearth.chat.naming import names
 from hearth.core.chat import Command, Kind
 from hearth.core.chat_fix import Verdict, verify
 from hearth.core.chat_offers import offers
@@ -26,8 +27,9 @@ from hearth.core.context import Diagnostic
 from hearth.core.conversation import Conversation
 from hearth.core.exchange import AUTO, Placed, Restarted, Text
 from hearth.core.markdown import file_uri
+from hearth.core.mentions import quoted, unfinished
 from hearth.core.route import Choice
-from hearth.core.text import Position, Range
+from hearth.core.text import Position, Range, Snapshot
 from hearth.engine import path_of
 from hearth.errors import HearthError
 from hearth.lsp import convert
@@ -40,6 +42,7 @@ CHAT_PAGE = "hearth:/chat/"
 PROMPT_CHARS_MAX = 100_000
 MODELS_MAX = 200
 LISTED_MAX = 200
+NAMES_SHOWN_MAX = 2_000
 DIAGNOSTICS_WAIT_S = 8.0
 """How long after a fix the editor's other tools may take to look again."""
 DIAGNOSTICS_REST_S = 2.0
@@ -70,7 +73,7 @@ class Model:
 @dataclass(slots=True)
 class Talk:
     """`show` opens a page, at a line; `models` lists who could answer; `diagnostics` is what is said of a document now,
-    with a number that grows at each news of it."""
+    with a number that grows at each news of it; `documents` are those that are open."""
 
     client: Client
     pages: Pages
@@ -81,6 +84,7 @@ class Talk:
     lenses_changed: Callable[[], None]
     models: Callable[[], Sequence[Model]]
     diagnostics: Callable[[str], tuple[int, tuple[Diagnostic, ...]]]
+    documents: Callable[[], Sequence[Snapshot]]
     choice: Choice = AUTO
     running: dict[str, "asyncio.Task[Any]"] = field(default_factory=dict[str, "asyncio.Task[Any]"])
     proposed: dict[str, Proposed] = field(default_factory=dict[str, Proposed])
@@ -106,7 +110,7 @@ class Talk:
     async def reply(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """`hearth.reply`: {conversation?, prompt?}."""
         conversation = self._conversation(fields)
-        prompt = _prompt(fields) or await self.client.input(
+        prompt = _prompt(fields) or await self._written(
             say("reply_prompt", self.client.language(), title=conversation.title)
         )
         if prompt is None:
@@ -359,7 +363,7 @@ class Talk:
         if not document and kind != "ask":
             raise HearthError(say("no_document", language))
         if kind == "ask" and not prompt:
-            answer = await self.client.input(say("ask_prompt", language), say("ask_placeholder", language))
+            answer = await self._written(say("ask_prompt", language), say("ask_placeholder", language))
             if answer is None:
                 return None
             prompt = answer
@@ -381,6 +385,21 @@ class Talk:
             self.choice,
             _read_only(document),
         )
+
+    async def _written(self, prompt: str, placeholder: str = "") -> str | None:
+        """What the user writes, with a name chosen for each @file, @folder and @symbol that has none yet; None if they
+        turned away."""
+        written = await self.client.input(prompt, placeholder)
+        if written is None:
+            return None
+        for one in reversed(unfinished(written)):
+            known = await names(one.kind or "file", "", self.editing.desk, self.documents())
+            items = [Item(name, name) for name in known[:NAMES_SHOWN_MAX]]
+            name = await self.client.input(f"@{one.kind}", "", items)
+            if name is None:
+                return None
+            written = f"{written[: one.at]}@{one.kind}:{quoted(name)}{written[one.start :]}"
+        return written
 
     async def _problems(self, document: str, selection: Range | None) -> tuple[tuple[Diagnostic, ...], Range | None]:
         """What is wrong on the lines where the user is, and those lines; else () and the selection as it was.
@@ -413,7 +432,7 @@ class Talk:
                 return chosen, ""
             if chosen != OWN_WORDS:
                 return "", chosen
-        words = await self.client.input(prompt, hint)
+        words = await self._written(prompt, hint)
         return None if words is None else ("", words)
 
     async def _picked(self, fields: Mapping[str, Any]) -> Choice | None:

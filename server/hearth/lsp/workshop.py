@@ -125,6 +125,7 @@ class Workshop:
             ls.lenses_changed,
             models=lambda: models_of(engine),
             diagnostics=lambda uri: session.diagnostics.get(uri, (0, ())),
+            documents=session.documents,
         )
 
     def _consent_over(self) -> None:

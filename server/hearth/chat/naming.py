@@ -1,0 +1,36 @@
+"""What an @mention can name: files, folders and symbols of the workspace, for whoever is choosing one."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from hearth.chat.desk import Desk
+from hearth.core.chat import WIDE, symbols_in
+from hearth.core.mentions import Kind
+from hearth.core.text import Snapshot
+from hearth.errors import HearthError
+
+HITS_MAX = 16
+NAMES_MAX = 20_000
+
+
+async def names(kind: Kind, typed: str, desk: Desk, documents: Sequence[Snapshot]) -> list[str]:
+    """Paths or names, each once; the symbols of `documents`, which are open, before those that search finds for what is
+    typed. Never raises but CancelledError."""
+    found: dict[str, None] = {}
+    if kind == "symbol":
+        for one in documents:
+            for symbol in symbols_in(one):
+                if symbol.kind in WIDE:
+                    found[f"{symbol.container}.{symbol.name}" if symbol.container else symbol.name] = None
+        if typed:
+            with suppress(HearthError):  # there may be no index
+                found |= {hit.symbol: None for hit in await desk.search(typed, HITS_MAX) if hit.symbol}
+        return list(found)[:NAMES_MAX]
+    for folder in desk.folders:
+        for path in await desk.files(folder):
+            if kind == "file":
+                found[path] = None
+            else:
+                while path := path.rpartition("/")[0]:
+                    found[path] = None
+    return list(found)[:NAMES_MAX]
