@@ -42,7 +42,7 @@ THROUGH = ("done", "unverified")
 GOAL_CHARS_MAX = 20_000
 SHOWN_LINES_MAX = 60
 SHOWN_FILES_MAX = 12
-INDEX_WAIT_S = 60.0
+INDEX_WAIT_S = 10.0
 """A task does not wait longer for the project's index, and makes do with what is read by then."""
 INDEX_TOLD_EVERY_S = 2.0
 Say = Callable[[str], None]

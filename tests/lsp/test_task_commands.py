@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from lsp_client import ServerError
 
@@ -178,6 +179,66 @@ async def test_stopped_and_taken_up_again(editor: Editor, tmp_path: Path, scenar
         done = await editor.run("resumeTask")
     assert done["applied"], done
     assert now(tmp_path, editor, scenario) == scenario.solved()
+
+
+STUCK = """
+import os, signal, subprocess, sys, time
+def test_stuck():
+    child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open('begun', 'w'); time.sleep(600)"
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    subprocess.run([sys.executable, "-c", child], start_new_session=True)
+"""
+
+
+async def stopped(editor: Editor, running: "asyncio.Task[Any]") -> None:
+    async with asyncio.timeout(30):
+        assert (await editor.run("stop"))["stopped"] >= 1
+        with pytest.raises(ServerError):
+            await running
+
+
+async def test_stopped_while_the_user_is_asked_and_while_a_check_runs(
+    editor: Editor, tmp_path: Path, scenario: Scenario
+):
+    (tmp_path / "work" / "tests" / "test_stuck.py").write_text(STUCK)
+    before, asked = now(tmp_path, editor, scenario), asyncio.Event()
+
+    async def nobody_there(_params: Any) -> None:
+        asked.set()
+        await asyncio.sleep(600)
+
+    answers = editor.client.handlers["window/showMessageRequest"]
+    editor.client.handlers["window/showMessageRequest"] = nobody_there
+    running = asyncio.create_task(editor.run("task", prompt=scenario.goal))
+    async with asyncio.timeout(30):
+        await asked.wait()
+    await stopped(editor, running)
+    assert "$/cancelRequest" in [one["method"] for one in editor.client.notifications], "the question is put away"
+    editor.client.handlers["window/showMessageRequest"] = answers
+
+    (task,) = [path.name for path in (tmp_path / "data" / "tasks").iterdir()]
+    editor.buttons = ["Go on", "Carry out", "Run"]
+    running = asyncio.create_task(editor.run("resumeTask", task=task))
+    copies = tmp_path / "data" / "tasks" / task
+    async with asyncio.timeout(60):
+        while not (begun := list(copies.glob("copy-*/work/begun"))):
+            await asyncio.sleep(0.05)
+    await stopped(editor, running)
+    left = [one for one in psutil.process_iter() if str(begun[0].parent) in environment_of(one)]
+    assert left == [], "nor what ignores being asked to end"
+    assert list(copies.glob("copy-*")) == []
+    assert now(tmp_path, editor, scenario) == before
+
+    editor.buttons = ["Do not run", "Apply"]
+    async with asyncio.timeout(60):
+        assert (await editor.run("resumeTask", task=task))["applied"]
+
+
+def environment_of(process: psutil.Process) -> str:
+    try:
+        return str(process.environ())
+    except (psutil.Error, OSError):
+        return ""
 
 
 async def test_what_is_not_saved_is_to_be_saved_first(editor: Editor, tmp_path: Path, scenario: Scenario):

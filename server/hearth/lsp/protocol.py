@@ -294,8 +294,14 @@ class HearthProtocol(LanguageServerProtocol):
         if len(self._pending) >= PENDING_REQUESTS_MAX:
             self._pending.pop(next(iter(self._pending))).cancel()
         self._pending[request_id] = future
+        future.add_done_callback(lambda done: self._given_up(request_id, done))
         self._send(self._encode({"id": request_id, "method": method, "params": params}))
         return future
+
+    def _given_up(self, request_id: RequestId, done: Future[Any]) -> None:
+        """Nobody waits for the client's answer any more: what it asks the user it may put away."""
+        if done.cancelled():
+            self.notify(types.CANCEL_REQUEST, types.CancelParams(request_id))
 
     def _refuse(self, request_id: object, code: int, message: str) -> None:
         """Answer with an error. An id that JSON-RPC does not know is answered as null."""
