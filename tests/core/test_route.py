@@ -179,6 +179,13 @@ CASES = (
         planned(health=Health((replace(SMALL, writes_per_s=2), BIG))),
     ),
     Case(
+        "a slow one that the user chose by its name stands first",
+        ["small", "big"],
+        "small on this machine is ready and the task fits it, though it needs about 252 s",
+        {CLOUD: "you chose a local model"},
+        planned(health=Health((replace(SMALL, writes_per_s=2), BIG)), choice=Choice("local", "small")),
+    ),
+    Case(
         "no local model",
         [*FREE, "maker/plain:free"],
         "no local model can take this (llama.cpp: it is not running), and maker/devstral-2:free is free",

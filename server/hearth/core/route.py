@@ -133,7 +133,7 @@ def plan(
     if task.answered:
         return Plan((), (), f"{task.answered} answers this without a model")
     servers = sorted(health.locals, key=lambda one: bool(choice.model) and one.model != choice.model)
-    quick, slow, passed = _local(task, verdicts, servers)
+    quick, slow, passed = _local(task, verdicts, servers, choice.model)
     here = [*quick, *slow]
     why, closed = _why_cloud(task, quick, slow, passed, choice), _why_not_cloud(task, verdicts, health, choice, now)
     if not why:
@@ -173,9 +173,10 @@ def _summary(attempts: Sequence[Attempt], passed: Sequence[Passed], why: str) ->
 
 
 def _local(
-    task: Task, verdicts: Mapping[Destination, Decision], servers: Iterable[Local]
+    task: Task, verdicts: Mapping[Destination, Decision], servers: Iterable[Local], chosen: str = ""
 ) -> tuple[list[Attempt], list[Attempt], list[Passed]]:
-    """Those that can take the task, and those that would take too long for it."""
+    """Those that can take the task, and those that would take too long for it. The one that the user has `chosen` by
+    its name may take as long as it likes."""
     quick: list[Attempt] = []
     slow: list[Attempt] = []
     passed: list[Passed] = []
@@ -195,7 +196,7 @@ def _local(
             pace = f", though it needs about {seconds:.0f} s" if seconds > LOCAL_S_MAX else ""
             reason = f"{server.model} {where} is ready and the task fits it{pace}"
             attempt = Attempt(server.place, server.name, server.model, reason, verdict, task.output_tokens)
-            (slow if pace else quick).append(attempt)
+            (slow if pace and server.model != chosen else quick).append(attempt)
     return quick, slow, passed
 
 
