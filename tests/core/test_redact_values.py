@@ -116,6 +116,24 @@ def test_joined_puts_pieces_together_and_knows_their_places():
     assert joined(b"no joints here\n").data == b""
 
 
+def test_of_a_long_line_what_is_beside_a_joint_is_read():
+    """Minified code is one line, in which some strings are put together."""
+    filler = b"var a=1;b(a,2);" * 4_000
+    line = filler + b'c.join("x"+"y")' + filler + b'd("."+".")' + filler
+    view = joined(line)
+    assert len(view.data) < 20_000
+    assert b'"xy"' in view.data
+    start = view.data.index(b"xy")
+    assert line[slice(*view.place(start, start + 2))] == b'x"+"y'
+
+
+@pytest.mark.parametrize("length", [10, 1_000, 5_000])
+def test_a_string_is_put_together_whole_also_in_a_long_line(length: int):
+    filler, half = b"var a=1;b(a,2);" * 4_000, b"k" * length
+    view = joined(filler + b'token="' + half + b'"+"' + half + b'"' + filler)
+    assert b'token="' + half + half + b'"' in view.data
+
+
 def test_escapes_are_undone_in_place():
     data = b"one\nGET /?q=a%3Db%26c HTTP\ntwo\n"
     view = escapes_undone(data)

@@ -15,15 +15,22 @@ from hearth.core.secret_scan import Expression, engine
 SEGMENT_BYTES_MAX = 1 << 20
 """Of a longer encoded segment, only the beginning is read."""
 AROUND_BYTES_MAX = 2_000
-"""Of a long line, so much is read on either side of an escape."""
+"""Of a long line, so much is read on either side of an escape or a joint."""
+JOINED_BYTES_MAX = 20_000
+"""A string that is put together is followed so far, however long its line is."""
+NAME_BYTES = 200
+"""How far before a string its name may stand."""
 _APART = b"\n\x7f\n"
 
+# All begin with one of a few characters, and the engine leaps from one of these to the next.
 _JOINT = re.compile(
-    rb"[\"'`][ \t]{0,40}(?:\+|\.\.?|&|<>|\|\|)?[ \t]{0,40}\\?\r?\n[ \t]{0,80}(?:[+#*>-]{1,2}[ \t]{1,40})?"
+    rb"[\"'`\\^](?:"
+    rb"(?<=[\"'`])[ \t]{0,40}(?:\+|\.\.?|&|<>|\|\|)?[ \t]{0,40}\\?\r?\n[ \t]{0,80}(?:[+#*>-]{1,2}[ \t]{1,40})?"
     rb"(?:\+|\.\.?|&|<>|\|\|)?[ \t]{0,40}[rbfuRBFU]{0,2}[\"'`]"
-    rb"|[\"'][ \t]{0,8}(?:\+|\.\.?|&|<>|\|\|)[ \t]{0,8}[\"']"
-    rb"|[\\^`][ \t]{0,8}\r?\n[ \t]{0,80}"
-    rb"|(?:\\r)?\\n[ \t]{0,80}(?:\\?[\"'][ \t]{0,8}\+?[ \t]{0,8}\\?[\"'])"
+    rb"|(?<=[\"'])[ \t]{0,8}(?:\+|\.\.?|&|<>|\|\|)[ \t]{0,8}[\"']"
+    rb"|(?<=[\\^`])[ \t]{0,8}\r?\n[ \t]{0,80}"
+    rb"|(?<=\\)(?:r\\)?n[ \t]{0,80}(?:\\?[\"'][ \t]{0,8}\+?[ \t]{0,8}\\?[\"'])"
+    rb")"
 )
 _CHANGE = re.compile(
     rb"%[0-9A-Fa-f]{2}|\\x[0-9A-Fa-f]{2}|\\u00[0-9A-Fa-f]{2}|\\/|&(?:amp|lt|gt|quot|apos|#\d{2,3}|#x[0-9A-Fa-f]{2});"
@@ -34,6 +41,8 @@ _BASE64 = (
     r"|(?:[0-9A-Za-z+/]{60,80}(?:\\r)?\\n)+[0-9A-Za-z+/]{4,}={0,2}"
 )
 _HEX = r"(?:[0-9A-Fa-f]{2}){12,}|(?:0x[0-9A-Fa-f]{2},?[ \t\r\n]{0,40}){8,}"
+_ASCII_FIRST = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"
+"""What a group of four begins with in base64, if the first of its three bytes is ASCII."""
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _NOT_HEX = bytes(c for c in range(256) if c not in b"0123456789abcdefABCDEF")
 _PRINTABLE = bytes((9, 10, 13, *range(32, 127)))
@@ -80,21 +89,36 @@ def joined(data: bytes) -> View:
     view = View()
     at = -1  # Up to here the text has been read; nothing yet.
     for joint in _JOINT.finditer(data):
-        line_end = data.find(b"\n", at) if at >= 0 else -1
-        if at < 0 or 0 <= line_end < joint.start():
-            # A line of its own: the one before it may hold the name of what is put together.
+        start, stop = joint.start(), _ahead(data, at) if at >= 0 else -1
+        if stop < start:
+            # A line of its own, or a place far away in a long one.
             if at >= 0:
-                view.add(data[at:line_end], at, line_end, linear=True)
-                view.part(line_end)
-            own = data.rfind(b"\n", 0, joint.start())
-            at = max(at, 0, data.rfind(b"\n", 0, max(own, 0)) + 1)
-        view.add(data[at : joint.start()], at, joint.start(), linear=True)
+                view.add(data[at:stop], at, stop, linear=True)
+                view.part(stop)
+            at = max(at, _back(data, start))
+        view.add(data[at:start], at, start, linear=True)
         at = joint.end()
     if at >= 0:
-        line_end = data.find(b"\n", at)
-        line_end = len(data) if line_end < 0 else line_end
-        view.add(data[at:line_end], at, line_end, linear=True)
+        stop = _ahead(data, at)
+        view.add(data[at:stop], at, stop, linear=True)
     return view
+
+
+def _back(data: bytes, start: int) -> int:
+    """From where on what stands before a joint is read: the line before may hold the name of what is put together."""
+    least = max(0, start - JOINED_BYTES_MAX)
+    own = data.rfind(b"\n", least, start)
+    line = max(least, data.rfind(b"\n", least, own) + 1 if own >= 0 else least)
+    opening = data.rfind(data[start : start + 1], line, start)
+    return max(line, min(start - AROUND_BYTES_MAX, opening - NAME_BYTES if opening >= 0 else start))
+
+
+def _ahead(data: bytes, at: int) -> int:
+    """How far what stands behind a joint is read: the line, but of a long one not more than the string and a little."""
+    most = min(len(data), at + JOINED_BYTES_MAX)
+    line_end = data.find(b"\n", at, most)
+    closing = data.find(data[at - 1 : at], at, most)
+    return min(most if line_end < 0 else line_end, max(at + AROUND_BYTES_MAX, closing + 1))
 
 
 def escapes_undone(data: bytes) -> View:
@@ -163,6 +187,8 @@ def _from_base64(segment: bytes) -> bytes:
     for shift in range(4):
         part = body[shift:]
         part = part[: len(part) - 1] if len(part) % 4 == 1 else part
+        if len(part[::4].translate(None, _ASCII_FIRST)) * 10 > len(part):
+            continue  # a name, mostly: more of it would be strange than may be
         try:
             text = _as_text(binascii.a2b_base64(part + b"=" * (-len(part) % 4)))
         except binascii.Error:
