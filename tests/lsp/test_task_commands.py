@@ -18,6 +18,8 @@ from scenarios.served import served
 
 NAME = "rename_function"
 AGREED = ["Go on", "Carry out", "Do not run", "Preview…"]
+THROUGH = ("done", "unverified")
+"""How a task ends that has come to its end; without checks little of it is proved."""
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def now(tmp_path: Path, editor: Editor, scenario: Scenario) -> dict[str, str]:
 async def test_a_task_from_goal_to_files_and_back(editor: Editor, tmp_path: Path, scenario: Scenario):
     editor.buttons = list(AGREED)
     done = await editor.run("task", prompt=scenario.goal)
-    assert done["ending"] == "done", done
+    assert done["ending"] in THROUGH, done
     assert done["applied"], done
     texts = now(tmp_path, editor, scenario)
     assert texts == scenario.solved()
@@ -84,7 +86,8 @@ async def test_what_is_not_agreed_to_does_not_happen(editor: Editor, tmp_path: P
         assert done["ending"] == "refused"
     editor.buttons = [*AGREED[:-1], "Discard"]
     done = await editor.run("task", prompt=scenario.goal)
-    assert (done["ending"], done["applied"]) == ("done", False)
+    assert done["ending"] in THROUGH, done
+    assert not done["applied"]
     assert editor.edits == []
     assert now(tmp_path, editor, scenario) == scenario.files
     with pytest.raises(ServerError, match="no task that can be taken up"):
@@ -112,7 +115,7 @@ async def test_files_and_plan_are_changed_before_they_are_agreed_to(editor: Edit
         *["1", "Leave it out"],
     ]
     done = await editor.run("task", prompt=scenario.goal)
-    assert done["ending"] in ("done", "stopped"), done
+    assert done["ending"] in (*THROUGH, "stopped"), done
     dialogs = [one["message"] for one in editor.asked if "message" in one]
     (first, *_, last) = [text.split("\n")[1:] for text in dialogs if "steps" in text.split("\n")[0]]
     assert [line.partition(" ")[0] for line in first] == ["1.", "2.", "3."]
@@ -132,7 +135,8 @@ async def test_files_and_plan_are_changed_before_they_are_agreed_to(editor: Edit
 async def test_what_came_of_it_waits_for_the_user(editor: Editor, tmp_path: Path, scenario: Scenario):
     editor.buttons = [*AGREED[:-1], "Not now"]
     done = await editor.run("task", prompt=scenario.goal)
-    assert (done["ending"], done["applied"]) == ("done", False)
+    assert done["ending"] in THROUGH, done
+    assert not done["applied"]
     mine = tmp_path / "work" / "README.md"
     mine.write_text("# Mine\n", "utf-8")
     editor.buttons = ["Not now"]
