@@ -172,6 +172,10 @@ class Door:
             return "unknown"
         return "able" if max(sizes) >= ABLE_BILLIONS else "small"
 
+    def asks_away(self, choice: Choice) -> bool:
+        """Whether the cloud would be asked first."""
+        return choice.place != "local" and not self._cloud.problem and self._first(choice) is None
+
     def _first(self, choice: Choice) -> Server | None:
         """The user's own model that comes first, None where the cloud does."""
         if choice.place == "cloud" and not self._cloud.problem:

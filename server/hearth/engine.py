@@ -22,13 +22,14 @@ from hearth.chat.workspace import WorkspaceDesk
 from hearth.cloud import Cloud
 from hearth.complete import Completer, Outcome, Source, Suggestion
 from hearth.copies import Copies
+from hearth.core import policy
 from hearth.core.budget import left
 from hearth.core.context import Diagnostic
 from hearth.core.copying import CopyPrediction
 from hearth.core.exchange import Event, Request
 from hearth.core.gate import Extent
 from hearth.core.notebook import Around
-from hearth.core.origin import USER
+from hearth.core.origin import USER, Origin
 from hearth.core.quota import left_today
 from hearth.core.text import Position, Range, Snapshot
 from hearth.core.trust import Trust
@@ -46,7 +47,7 @@ from hearth.ledger import Ledger
 from hearth.ledger_reading import summary
 from hearth.masking import Masks
 from hearth.project import ProjectSource
-from hearth.rulings import Rulings
+from hearth.rulings import LOOK_EVERY_S, Rulings
 from hearth.sending import Sending
 from hearth.settings import Settings
 from hearth.store import Memory, worth_keeping
@@ -365,11 +366,21 @@ class Engine:
             trusted=lambda: self.trusted,
             web=self._search_web if self._web else None,
             repository_map=self._map if self.index else None,
+            stays=self._stays,
         )
         transcripts = Transcripts(self._data_dir, desk.folders)
+        door = self._door
         return Chats(
-            self.ask, desk, self._door.room, transcripts, ability=self._door.ability, settled=self._door.settled
+            self.ask, desk, door.room, transcripts, ability=door.ability, settled=door.settled, away=door.asks_away
         )
+
+    async def _stays(self, origins: Sequence[Origin]) -> str:
+        if self.cloud.problem or not self.trusted:
+            return ""  # nothing goes there anyway
+        # Asked of many files one after the other; the door looks again before anything is sent.
+        await self.rulings.prepare(origins, LOOK_EVERY_S)
+        found = policy.decide(origins, "cloud", "prompt", self.rulings.rules())
+        return found.reason if found.verdict == "deny" else ""
 
     async def _map(self, folder: str, tokens: int, mentioned: Sequence[str]) -> str:
         assert self.index is not None

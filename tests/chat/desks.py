@@ -8,6 +8,7 @@ from hearth.chat.desk import Hit
 from hearth.core.context import Diagnostic
 from hearth.core.exchange import Done, Event, Placed, Request, Text
 from hearth.core.grammars import language_of
+from hearth.core.origin import Origin, sources
 from hearth.core.text import Snapshot
 from hearth.core.websearch import WebPage
 from hearth.errors import HearthError
@@ -26,6 +27,7 @@ class DictDesk:
     overview: str = ""
     pages: list[WebPage] = field(default_factory=list[WebPage])
     trusted: bool = True
+    kept_here: tuple[str, ...] = ()
     version: int = 1
 
     @property
@@ -71,6 +73,10 @@ class DictDesk:
 
     async def git_diff(self, folder: str) -> str:
         return self.diff
+
+    async def stays(self, origins: Sequence[Origin]) -> str:
+        held = next((one.path for one in sources(origins) if one.path in self.kept_here), "")
+        return f"{held} must never leave" if held else ""
 
     async def web(self, query: str) -> Sequence[WebPage]:
         return self.pages

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -496,3 +497,34 @@ async def test_long_conversations_are_condensed():
     assert 1 <= changes <= 5
     assert "Earlier in this conversation" in texts[-1]
     assert "def add" in texts[-1]
+
+
+async def test_what_must_not_leave_is_left_out_where_the_cloud_is_asked():
+    here = desk(**{"src/a.py": "def one(): ...\n", "src/plan.py": "def plan(): ...\n"})
+    here.kept_here = ("src/plan.py",)
+    here.hits = [Hit("/ws", "src/a.py", 0, 1, "def one(): ..."), Hit("/ws", "src/plan.py", 0, 1, "def plan(): ...")]
+    here.overview = "src/a.py:\n  def one()\nsrc/plan.py:\n  def plan()\n"
+    command = Command("ask", "", prompt="@codebase @file:src/plan.py#L1-L1 what is planned?")
+
+    script = Script("Well.", "Well.")
+    away = chats(script, here, away=lambda _choice: True)
+    talk = await away.start(replace(command, prompt="@codebase @folder:src what is planned?"))
+    await all_of(away, talk.id)
+    assert "def one" in script.requests[0].messages[-1].text
+    assert "plan.py" not in script.requests[0].messages[-1].text
+    assert all(origin.path != "src/plan.py" for origin in script.requests[0].origins)
+    assert "@codebase: src/plan.py left out, since the cloud is asked: src/plan.py must never leave" in away.page(
+        talk.id
+    )
+
+    named = await away.start(command)  # the user named it: it is shown, and where it cannot go is said
+    await all_of(away, named.id)
+    assert "def plan" in script.requests[1].messages[-1].text
+    assert any("@file:src/plan.py#L1-L1: with src/plan.py this question is not" in flag for flag in named.last.flags)
+
+    script = Script("Well.")
+    stays = chats(script, here)
+    talk = await stays.start(command)
+    await all_of(stays, talk.id)
+    assert "def plan" in script.requests[0].messages[-1].text
+    assert any("@codebase: with src/plan.py this question is not for the cloud" in flag for flag in talk.last.flags)

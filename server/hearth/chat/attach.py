@@ -29,6 +29,9 @@ DIFF_FILE_CHARS_MAX = 12_000
 WEB_PAGES_MAX = 6
 WEB_TEXT_CHARS_MAX = 1_500
 CANDIDATES_SHOWN_MAX = 3
+GATHERED = frozenset(("folder", "codebase", "diagnostics", "git"))
+"""What brings along files that the user did not name."""
+_MAP_SECTION = re.compile(r"(?m)^(?=\S[^\n]*:$)")
 _DIFF = re.compile(r"(?m)^diff --git ")
 _DIFF_PATH = re.compile(r"(?m)^(?:\+\+\+|---) (?:\"?[ab]/(.*?)\"?)[\t\r]?$")
 
@@ -41,17 +44,23 @@ class Attached:
     flags: list[str] = field(default_factory=list[str])
 
 
-async def attach(question: str, desk: Desk, uri: str, selection: Range | None, room_tokens: int) -> Attached:
+async def attach(
+    question: str, desk: Desk, uri: str, selection: Range | None, room_tokens: int, *, away: bool = False
+) -> Attached:
     """The pieces for a question's mentions. A piece that no longer fits is left out whole and named. Never raises but
-    CancelledError: what is not found is a flag."""
+    CancelledError: what is not found is a flag.
+
+    `away`: the cloud would be asked first. What must not go there is then left out, unless the user named it; else it
+    is said that it keeps the question here."""
     found = Attached()
     parsed = parse(question)
     found.flags += [one.problem for one in parsed.unknown]
-    gather = _Gathering(desk, uri, selection, _without(question, parsed.mentions), found.flags, room_tokens)
+    words = _without(question, parsed.mentions)
+    gather = _Gathering(desk, uri, selection, words, found.flags, room_tokens, away)
     left = room_tokens
     for mention in parsed.mentions:
         try:
-            pieces = await gather.of(mention)
+            pieces = await _leaving(await gather.of(mention), mention, desk, found.flags, away=away)
         except HearthError as error:
             found.flags.append(f"{mention.text}: {error.message} {error.remedy}".rstrip())
             continue
@@ -67,6 +76,23 @@ async def attach(question: str, desk: Desk, uri: str, selection: Range | None, r
             left -= size
             found.parts.append(piece)
     return found
+
+
+async def _leaving(pieces: list[Part], mention: Mention, desk: Desk, flags: list[str], *, away: bool) -> list[Part]:
+    """The pieces that may go where the question goes. What the user named goes nowhere else than it may."""
+    why = {number: reason for number, one in enumerate(pieces) if (reason := await desk.stays(one.origins))}
+    if not why:
+        return pieces
+    origins = dict.fromkeys(origin for number in why for origin in pieces[number].origins)
+    labels = [one.path or one.label for one in origins if await desk.stays((one,))]
+    labels = list(dict.fromkeys(labels)) or [pieces[number].origins[0].label for number in why]
+    more = f" and {len(labels) - CANDIDATES_SHOWN_MAX} more" if len(labels) > CANDIDATES_SHOWN_MAX else ""
+    listed, reason = ", ".join(labels[:CANDIDATES_SHOWN_MAX]) + more, next(iter(why.values()))
+    if not away or mention.kind not in GATHERED:
+        flags.append(f"{mention.text}: with {listed} this question is not for the cloud: {reason}.")
+        return pieces
+    flags.append(f"{mention.text}: {listed} left out, since the cloud is asked: {reason}.")
+    return [one for number, one in enumerate(pieces) if number not in why]
 
 
 def _without(question: str, mentions: Sequence[Mention]) -> str:
@@ -85,6 +111,7 @@ class _Gathering:
     words: str
     flags: list[str]
     room: int
+    away: bool
 
     async def of(self, mention: Mention) -> list[Part]:
         match mention.kind:
@@ -209,7 +236,10 @@ class _Gathering:
                 text = await self.desk.map(folder, min(MAP_TOKENS_MAX, self.room // MAP_SHARE), self.words.split())
             except HearthError:
                 continue  # what search found is there all the same
-            paths = [line[:-1] for line in text.split("\n") if line.endswith(":") and not line[:1].isspace()]
+            sections = [one for one in _MAP_SECTION.split(text) if one.partition("\n")[0].endswith(":")]
+            if self.away:
+                sections = [one for one in sections if not await self.desk.stays((file_origin(folder, _path_of(one)),))]
+            paths, text = [_path_of(one) for one in sections], "".join(sections)
             if paths:
                 origins = tuple(file_origin(folder, path) for path in paths)
                 parts.append(attached("What matters most in the project", text, "", origins, self.flags))
@@ -278,6 +308,10 @@ class _Gathering:
         title = name if whole else f"{name}, lines {start + 1}-{end}"
         origin = file_origin(folder, path) if whole else file_origin(folder, path, start, end)
         return attached(title, text, snapshot.language, (origin,), self.flags)
+
+
+def _path_of(section: str) -> str:
+    return section.partition("\n")[0][:-1]
 
 
 def _names(symbol: str, wanted: str) -> bool:

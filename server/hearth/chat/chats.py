@@ -83,10 +83,13 @@ class Chats:
         *,
         ability: Callable[[Choice], Ability] = lambda _choice: "unknown",
         settled: Callable[[], Awaitable[None]] | None = None,
+        away: Callable[[Choice], bool] = lambda _choice: False,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`room(choice)`: the true context, in tokens, of the model that would be asked first; `ability(choice)`: what
-        it was seen to do. Without `transcripts` nothing is kept. `settled` waits until it is known who could answer."""
+        it was seen to do. Without `transcripts` nothing is kept. `settled` waits until it is known who could answer;
+        `away(choice)`: whether the cloud would be asked first."""
+        self._away = away
         self._settled = settled
         self._ask = ask
         self._desk = desk
@@ -106,8 +109,9 @@ class Chats:
         selection that is too large, a read-only document for an edit, nothing to fix, no question."""
         if self._settled is not None and command.choice.place != "cloud":
             await self._settled()
+        choice = command.choice
         talk, work = await begun(
-            command, self._desk, self._context(command.choice), self._able(command.choice), self._now()
+            command, self._desk, self._context(choice), self._able(choice), self._now(), away=self._away(choice)
         )
         self._keep(_Open(talk, work, Page(talk, self._desk.folders)))
         return talk
@@ -128,7 +132,7 @@ class Chats:
         else:
             room = max(256, self._context(talk.choice) - work.output_tokens)
             changed = self._changed(talk, work, fresh, room)
-        await asked(talk, work, self._desk, prompt, room)
+        await asked(talk, work, self._desk, prompt, room, away=self._away(talk.choice))
         if changed:
             talk.turns[-1] = replace(talk.last, parts=(*changed, *talk.last.parts))
         self._keep(one)
@@ -173,7 +177,8 @@ class Chats:
         if one.restored:
             again = talk.turns.pop()
             room = await self._rebased(one, await self._document(talk))
-            await asked(talk, one.work, self._desk, again.asked if talk.turns else talk.command.prompt, room)
+            prompt = again.asked if talk.turns else talk.command.prompt
+            await asked(talk, one.work, self._desk, prompt, room, away=self._away(talk.choice))
         one.over.clear()
         queue: asyncio.Queue[Update | BaseException | None] = asyncio.Queue()
         one.task = task = asyncio.create_task(self._work(one, queue), name=f"chat {identifier}")

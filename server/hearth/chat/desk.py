@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hearth.core.context import Diagnostic
+from hearth.core.origin import Origin
 from hearth.core.text import Snapshot
 from hearth.core.websearch import WebPage
 
@@ -85,6 +86,10 @@ class Desk(Protocol):
 
     async def git_diff(self, folder: str) -> str:
         """What differs from the last commit; "" for nothing. Raises HearthError: no repository, not trusted."""
+        ...
+
+    async def stays(self, origins: Sequence[Origin]) -> str:
+        """Why a text may not go to the cloud; "" where it may, and where the cloud is switched off."""
         ...
 
     async def web(self, query: str) -> Sequence[WebPage]:

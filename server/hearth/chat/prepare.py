@@ -55,9 +55,9 @@ class Work:
 
 
 async def begun(
-    command: Command, desk: Desk, context_tokens: int, ability: Ability, now: float
+    command: Command, desk: Desk, context_tokens: int, ability: Ability, now: float, *, away: bool = False
 ) -> tuple[Conversation, Work]:
-    """A new conversation with its first question. Raises HearthError with what to do instead."""
+    """A new conversation with its first question. `away`: see `attach`. Raises HearthError with what to do instead."""
     work = Work()
     command, scope = await _placed(command, desk, work)
     talk = Conversation(
@@ -65,7 +65,7 @@ async def begun(
         choice=command.choice, updated=now,
     )  # fmt: skip
     room = await based(talk, work, desk, context_tokens, ability)
-    await asked(talk, work, desk, command.prompt, room)
+    await asked(talk, work, desk, command.prompt, room, away=away)
     return talk, work
 
 
@@ -238,11 +238,12 @@ async def _style(work: Work, desk: Desk) -> Style | None:
 # A turn
 
 
-async def asked(talk: Conversation, work: Work, desk: Desk, prompt: str, room: int) -> None:
+async def asked(talk: Conversation, work: Work, desk: Desk, prompt: str, room: int, *, away: bool = False) -> None:
     """Add a turn with the user's words and what they mention. The first one is the command's own question."""
     first = not talk.turns
     left = room - tokens_in((system_for(talk.kind), Message("user", talk.base)))
-    found = await attach(prompt, desk, talk.command.uri, talk.command.selection, int(left * ATTACHMENTS_SHARE_MAX))
+    most, command = int(left * ATTACHMENTS_SHARE_MAX), talk.command
+    found = await attach(prompt, desk, command.uri, command.selection, most, away=away)
     if first:
         style = await _style(work, desk) if talk.kind == "document" else None
         text = question(

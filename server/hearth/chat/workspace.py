@@ -16,6 +16,7 @@ from hearth.chat.desk import Hit
 from hearth.core.context import Diagnostic
 from hearth.core.deny import is_secret
 from hearth.core.grammars import language_of
+from hearth.core.origin import Origin
 from hearth.core.rules import FILE_BYTES_MAX as RULES_BYTES_MAX
 from hearth.core.rules import FILES_MAX, FOLDER, FOLDER_ENDINGS, wanted
 from hearth.core.text import Snapshot
@@ -48,6 +49,7 @@ class WorkspaceDesk:
         trusted: Callable[[], bool],
         web: Callable[[str], Awaitable[Sequence[WebPage]]] | None = None,
         repository_map: Callable[[str, int, Sequence[str]], Awaitable[str]] | None = None,
+        stays: Callable[[Sequence[Origin]], Awaitable[str]] | None = None,
     ) -> None:
         self._folders = folders
         self._opened = opened
@@ -57,6 +59,7 @@ class WorkspaceDesk:
         self._trusted = trusted
         self._web = web
         self._map = repository_map
+        self._stays = stays
         self._listed: dict[str, tuple[float, Sequence[str]]] = {}
 
     @property
@@ -154,6 +157,9 @@ class WorkspaceDesk:
         if not self.trusted:
             raise HearthError("this workspace is not trusted, so git was not asked.", "Trust the workspace first.")
         return await git.diff(folder)
+
+    async def stays(self, origins: Sequence[Origin]) -> str:
+        return await self._stays(origins) if self._stays else ""
 
     async def web(self, query: str) -> Sequence[WebPage]:
         if self._web is None:
