@@ -1,8 +1,8 @@
 """The door: what it takes from a question to a model in the cloud and back, and whether the ledger has what arrived.
 
 The cloud is an OpenRouter as its documents describe it, on this machine and in this process; a raw call is the same
-request by an HTTP client with its connection kept open. Memory is that of a process like `hearth serve`, before and
-after its first question to the cloud, without the courier's own process.
+request by an HTTP client with its connection kept open. Memory is that of a real `hearth serve`, asked over the
+protocol. Redaction is measured as processor time, so that it is the same on a busy machine.
 """
 
 import asyncio
@@ -17,11 +17,18 @@ import httpx
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "server"), str(ROOT / "scripts" / "benchmarks")]
+sys.path[:0] = [
+    str(ROOT / "tests"),
+    str(ROOT / "tests/lsp"),
+    str(ROOT / "server"),
+    str(ROOT / "scripts" / "benchmarks"),
+]
 
+from lsp_client import start, write_settings  # noqa: E402
 from redact import source  # noqa: E402
 
 from courier.rig import PATIENT, Told, an_ask, carry  # noqa: E402
+from editor import EDITOR_CAPABILITIES, Editor  # noqa: E402
 from egress.capture import differences, many  # noqa: E402
 from egress.rig import KEY, NOON, PAID, Asked, house  # noqa: E402
 from hearth.core.exchange import Text  # noqa: E402
@@ -39,22 +46,30 @@ STARTS = 3
 SIZE = 100_000
 SAMPLES = 40
 RECORDS = 400
+QUESTIONS = 20
 
 
 def spread(times_ms: list[float]) -> str:
     return f"{statistics.median(times_ms):.1f} / {statistics.quantiles(times_ms, n=20)[-1]:.1f} ms"
 
 
-def redaction() -> Row:
+def redaction() -> list[Row]:
     files = source("pip", "django==5.2.19")
     text = "\n".join(files[name] for name in sorted(files))
-    redactor, times = Redactor([f"known-value-number-{n:04}" for n in range(500)]), []
-    for at in range(SAMPLES):
-        piece = text[at * SIZE : (at + 1) * SIZE]
-        begun = time.perf_counter()
-        redactor.redact(piece)
-        times.append((time.perf_counter() - begun) * 1000)
-    return "redaction of 100 KB of source, p50 / p95", "<= 40 ms", spread(times)
+    redactor = Redactor([f"known-value-number-{n:04}" for n in range(500)])
+    passes: list[list[float]] = []
+    for _ in range(2):
+        times: list[float] = []
+        for at in range(SAMPLES):
+            piece = text[at * SIZE : (at + 1) * SIZE]
+            begun = time.thread_time()
+            redactor.redact(piece)
+            times.append((time.thread_time() - begun) * 1000)
+        passes.append(times)
+    return [
+        ("redaction of 100 KB of source, p50 / p95", "<= 40 ms", spread(passes[1])),
+        ("the same where rules are compiled meanwhile, each once in a process", "", spread(passes[0])),
+    ]
 
 
 def records(folder: Path) -> list[Row]:
@@ -121,21 +136,39 @@ async def trips(folder: Path) -> list[Row]:
     ]
 
 
-async def memory(folder: Path) -> Row:
-    """Of this process, with everything loaded: what the first question to the cloud adds."""
-    process = psutil.Process()
-    async with house(folder, models=[PAID], router=Emulator(Account(credits=1e6), clock=lambda: NOON)) as home:
-        before = process.memory_info().rss
-        for _ in range(20):
-            async for _event in home.door.ask(home.request("hi"), Asked(["Send for this session"])):
-                pass
-        after = process.memory_info().rss
-        courier = psutil.Process(home.courier.pid).memory_info().rss if home.courier.pid else 0
-    return (
-        "memory added to the serving process by 20 questions; the courier's own",
-        "unchanged",
-        f"{(after - before) / 1e6:.1f} MB; {courier / 1e6:.0f} MB",
-    )
+async def memory(folder: Path) -> list[Row]:
+    """Of a real `hearth serve`: after a question to a model of its own, and after those to the cloud."""
+    async with Emulator(Account(credits=1e6)) as router:
+        cloud = f'[cloud]\nenabled = true\nbase_url = "{router.base_url}"\nmodels = ["{PAID}"]\nbudget_per_day = 5.0\n'
+        os.environ["OPENROUTER_API_KEY"] = KEY
+        write_settings(folder, {"model": "mine", "chat_text": "from here"}, cloud)
+        client = await start(folder)
+        try:
+            editor = Editor(client)
+            editor.buttons = ["Send for this session"]
+            await client.initialize(capabilities=EDITOR_CAPABILITIES, rootUri=(folder / "config").as_uri())
+            assert (await client.command("hearth.ask", {"prompt": "hi"}))["place"] == "machine"
+            server = psutil.Process(client.process.pid)
+            sizes = [server.memory_info().rss]
+            await client.command("hearth.selectModel", {"model": f"cloud:{PAID}"})
+            for _ in range(QUESTIONS):
+                assert (await client.command("hearth.ask", {"prompt": "hi"}))["place"] == "cloud"
+                sizes.append(server.memory_info().rss)
+            couriers = [child for child in server.children() if "hearth.courier.service" in child.cmdline()]
+            courier = couriers[0].memory_info().rss
+            await editor.rest()
+        finally:
+            await client.kill()
+    first, more = ((size - sizes[0]) / 1e6 for size in (sizes[1], sizes[-1]))
+    return [
+        ("`hearth serve` after a question to a model of its own", "", f"{sizes[0] / 1e6:.1f} MB"),
+        (
+            f"what its first question to the cloud adds to it; {QUESTIONS} of them",
+            "unchanged",
+            f"{first:.1f}; {more:.1f} MB",
+        ),
+        ("the courier, beside it and only then", "", f"{courier / 1e6:.0f} MB"),
+    ]
 
 
 async def capture(folder: Path) -> Row:
@@ -157,10 +190,10 @@ def rows() -> list[Row]:
     (ROOT / ".cache").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / ".cache") as name:
         folder = Path(name)
-        found = [redaction(), *records(folder), asyncio.run(starts())]
+        found = [*redaction(), *records(folder), asyncio.run(starts())]
         for part in ("trips", "memory", "capture"):
             (folder / part).mkdir()
         found += asyncio.run(trips(folder / "trips"))
-        found.append(asyncio.run(memory(folder / "memory")))
+        found += asyncio.run(memory(folder / "memory"))
         found.append(asyncio.run(capture(folder / "capture")))
         return found

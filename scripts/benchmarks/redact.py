@@ -88,7 +88,7 @@ def mistakes(packages: dict[str, dict[str, str]]) -> list[tuple[str, str, str]]:
 
 def samples(packages: dict[str, dict[str, str]]) -> list[str]:
     """Stretches of 100 KB of all packages, evenly spread."""
-    text = "\n".join(text for files in packages.values() for text in files.values() if text.isascii())
+    text = "\n".join(text for files in packages.values() for text in files.values())
     step = max(SIZE, len(text) // SAMPLES)
     return [text[at : at + SIZE] for at in range(0, len(text) - SIZE, step)][:SAMPLES]
 
@@ -100,7 +100,7 @@ def spent(texts: list[str], known: KnownValues, rules: Scanner) -> str:
     for text in texts:
         begun = time.process_time()
         redactor.redact(text)
-        times.append((time.process_time() - begun) * 1000 * SIZE / len(text))
+        times.append((time.process_time() - begun) * 1000 * SIZE / len(text.encode("utf-8", "surrogatepass")))
     return f"{statistics.median(times):.1f} ms, at most {max(times):.1f} ms"
 
 
