@@ -21,8 +21,10 @@ def desk_of(engine: Engine, session: Session) -> WorkspaceDesk:
     )
 
 
-def models_of(engine: Engine) -> Sequence[Model]:
-    """Who could answer: the user's own servers, then what may be asked in the cloud."""
+async def models_of(engine: Engine) -> Sequence[Model]:
+    """Who could answer: the user's own servers, then what may be asked in the cloud. Right after the start it
+    waits a little until they are known."""
+    await engine.answerable()
     found = [Model("local", server.probe.model, server.backend.name) for server in engine.gateway.targets("chat")]
     cloud = engine.cloud
     if not cloud.problem:

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -82,7 +82,7 @@ class Talk:
     show: Callable[[str, int | None], object]
     tell: Callable[[Literal["info", "warning"], str], None]
     lenses_changed: Callable[[], None]
-    models: Callable[[], Sequence[Model]]
+    models: Callable[[], Awaitable[Sequence[Model]]]
     diagnostics: Callable[[str], tuple[int, tuple[Diagnostic, ...]]]
     documents: Callable[[], Sequence[Snapshot]]
     choice: Choice = AUTO
@@ -444,7 +444,7 @@ class Talk:
                 Item("auto", say("pick_auto", language), say("pick_auto_why", language)),
                 Item("local", say("pick_local", language), say("pick_local_why", language)),
             ]
-            items += [Item(f"{one.place}:{one.name}", one.name, one.where) for one in self.models()[:MODELS_MAX]]
+            items += [Item(f"{one.place}:{one.name}", one.name, one.where) for one in (await self.models())[:MODELS_MAX]]
             wanted = await self.client.input(say("pick_model", language), "", items)
         if wanted is None:
             return None
