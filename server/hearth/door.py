@@ -26,13 +26,13 @@ from hearth.core import approval as approvals
 from hearth.core import budget, catalogue, policy, route
 from hearth.core.approval import Answer
 from hearth.core.budget import ZERO
-from hearth.core.catalogue import Entry
 from hearth.core.exchange import Done, Event, Note, Placed, Request, Restarted, Text, wire, wire_tool
 from hearth.core.origin import DESTINATIONS, Destination, Origin
+from hearth.core.outgoing import fields_of, proposal_of, task_of, with_marks
 from hearth.core.policy import Decision, Rules
 from hearth.core.proposal import Proposal
 from hearth.core.redact import Redactor
-from hearth.core.route import Attempt, Choice, Health, Local, Plan, Task
+from hearth.core.route import Attempt, Choice, Health, Local, Plan
 from hearth.errors import (
     BackendError,
     ConsentRefused,
@@ -45,10 +45,6 @@ from hearth.errors import (
 from hearth.gateway import Gateway, Server, destination_of
 from hearth.masking import Masks, restored_calls
 
-CHARS_PER_TOKEN = 3.2
-"""Of code and prose together, a little low: a prompt should fit."""
-MESSAGE_TOKENS = 8
-"""What a chat template puts around a message, about."""
 CONTEXT_UNKNOWN_TOKENS = 4_096
 ABLE_BILLIONS = 14.0
 """Models with fewer parameters rarely copy many lines exactly: they are asked for a whole symbol instead."""
@@ -58,10 +54,7 @@ LOOK_S = 0.05
 ATTEMPTS_MAX = 6
 ASKED_MAX = 5
 """How often consent is asked for one request: "Show exactly" asks again."""
-ABOUT_OUTPUT_SHARE = 3
-"""An answer takes about a third of what it may."""
 _SCOPES: dict[str, approvals.Scope] = {scope: scope for scope in approvals.SCOPES}
-RETENTION = "providers that neither keep nor train on it"
 
 Consent = Callable[[Proposal], Awaitable[Answer | None]]
 """Asks the user. None: no answer came, which is no consent."""
@@ -189,7 +182,7 @@ class Door:
         request, cloud = asking.request, self._cloud
         await self._judge.prepare(request.origins)
         verdicts = self._verdicts(asking)
-        task, health = _task(request), Health(self._locals(asking.problems), cloud.standing)
+        task, health = task_of(request), Health(self._locals(asking.problems), cloud.standing)
         money = budget.Budget(cap=ZERO)
         if route.asks_cloud(task, verdicts, health, asking.choice, cloud.now):
             trouble = await cloud.look()
@@ -298,14 +291,14 @@ class Door:
         shipment = Shipment(
             entry,
             request.kind,
-            _with_marks(masked.messages, catalogue.breakpoints(entry.id)),
+            with_marks(masked.messages, catalogue.breakpoints(entry.id)),
             attempt.output_tokens,
             attempt.forecast,
             request.origins,
             attempt.reason,
             approval,
             request.conversation,
-            _fields(request, entry),
+            fields_of(request, entry),
             request.urgent,
         )
         restorer = redactor.restorer()
@@ -344,7 +337,9 @@ class Door:
         bound = asking.bound = approvals.Request(cloud.origin, request.kind, request.workspace, digest)
         if known := await asyncio.to_thread(cloud.consents.covering, bound):
             return known.name
-        proposal = _proposal(bound, request, attempt, plan, messages, rules, cloud.host, await cloud.money(), cloud.now)
+        proposal = proposal_of(
+            bound, request, attempt, plan, messages, rules, cloud.host, await cloud.money(), cloud.now
+        )
         for _ in range(ASKED_MAX):
             answer = await asking.consent(proposal)
             if answer != "Show exactly":
@@ -370,102 +365,6 @@ class _StaysHere(Exception):
 
 def _place(url: str) -> Literal["machine", "own"]:
     return "machine" if destination_of(url) == "machine" else "own"
-
-
-def tokens_about(chars: int) -> int:
-    """How many tokens a text has, about."""
-    return int(chars / CHARS_PER_TOKEN) + 1
-
-
-def _task(request: Request) -> Task:
-    chars = sum(len(message.text) for message in request.messages)
-    around = MESSAGE_TOKENS * len(request.messages)
-    calls = sum(len(json.dumps(dict(call.arguments))) for message in request.messages for call in message.calls)
-    tools = len(json.dumps([wire_tool(tool) for tool in request.tools])) if request.tools else 0
-    most = sum(len(message.text.encode("utf-8", "surrogatepass")) for message in request.messages) + calls + tools
-    needs = frozenset(
-        name for name, wanted in (("tools", request.tools), ("response_format", request.schema)) if wanted
-    )
-    return Task(
-        request.kind,
-        tokens_about(chars + calls + tools) + around,
-        request.output_tokens,
-        most + 2 * around,  # no token is shorter than a byte
-        request.files,
-        needs,
-        urgent=request.urgent,
-    )
-
-
-def _fields(request: Request, entry: Entry) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    if request.tools:
-        fields["tools"] = [wire_tool(tool) for tool in request.tools]
-    if request.schema is not None and "response_format" in entry.parameters:
-        named = {"name": "answer", "strict": True, "schema": dict(request.schema)}
-        fields["response_format"] = {"type": "json_schema", "json_schema": named}
-    if request.stop:
-        fields["stop"] = list(request.stop[:4])
-    return fields
-
-
-def _with_marks(messages: tuple[dict[str, Any], ...], marks: int) -> tuple[dict[str, Any], ...]:
-    """With the prefix marked that a provider should keep: behind the system's words, and behind the last turn but one,
-    where the next request of the conversation will still be the same."""
-    if not marks:
-        return messages
-    system = max((at for at, one in enumerate(messages) if one["role"] == "system"), default=-1)
-    wanted = [at for at in dict.fromkeys((len(messages) - 1, system)) if at >= 0][:marks]
-    return tuple(_marked(one) if at in wanted and one["content"] else one for at, one in enumerate(messages))
-
-
-def _marked(message: dict[str, Any]) -> dict[str, Any]:
-    part = {"type": "text", "text": message["content"], "cache_control": {"type": "ephemeral"}}
-    return {**message, "content": [part]}
-
-
-def _proposal(
-    bound: approvals.Request,
-    request: Request,
-    attempt: Attempt,
-    plan: Plan,
-    messages: tuple[dict[str, Any], ...],
-    rules: tuple[str, ...],
-    host: str,
-    money: budget.Budget,
-    now: float,
-) -> Proposal:
-    entry = attempt.entry
-    assert entry is not None
-    chars = sum(len(str(message["content"])) for message in messages)
-    tokens = tokens_about(chars) + MESSAGE_TOKENS * len(messages)
-    about = catalogue.forecast(entry, tokens, attempt.output_tokens // ABOUT_OUTPUT_SHARE) or ZERO
-    behind = [one for one in plan.attempts if one.place == "cloud" and one is not attempt]
-    return Proposal(
-        bound,
-        host,
-        entry.id,
-        tuple(one.model for one in behind),
-        request.origins,
-        rules,
-        len(json.dumps(messages, ensure_ascii=False).encode("utf-8", "surrogatepass")),
-        tokens,
-        min(about, attempt.forecast),
-        max((one.forecast for one in (attempt, *behind)), default=ZERO),
-        budget.left(money, now),
-        RETENTION,
-        attempt.reason,
-        _exact(messages),
-    )
-
-
-def _exact(messages: tuple[dict[str, Any], ...]) -> str:
-    """To be read: each message under its role."""
-    pages: list[str] = []
-    for message in messages:
-        calls = json.dumps(message["tool_calls"], ensure_ascii=False, indent=2) if "tool_calls" in message else ""
-        pages.append(f"[{message['role']}]\n{message['content']}{calls}\n")
-    return "\n".join(pages)
 
 
 def _done_here(finish: Finish, attempt: Attempt, redactor: Redactor | None) -> Done:
