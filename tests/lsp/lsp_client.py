@@ -196,6 +196,9 @@ class Client:
         except ServerError as error:
             reply["error"] = {"code": error.code, "message": error.message}
         await self.raw(frame(reply))
+        # Whoever waits for what a handler does was asked too early: when its message came.
+        async with self.arrived:
+            self.arrived.notify_all()
 
     def _cut(self, buffer: bytearray) -> bytes | None:
         header = HEADER.match(buffer)
