@@ -6,7 +6,6 @@ and forgetting the same, is asked once for the whole change with every file befo
 """
 
 import os
-import random
 import statistics
 import sys
 from collections import Counter
@@ -17,13 +16,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "server"), str(ROOT / "tests")]
 
-from scenarios.kills import KillReport, killed  # noqa: E402
 from scenarios.scenario import scenarios  # noqa: E402
 from scenarios.tasks.harness import Measured, measured, runs  # noqa: E402
 
 GOALS = {"ideal": 100, "forgetful": 90, "crowded": None, "weak": 60, "hostile": None}
 NAMES = {"crowded": "forgetful, among other projects"}
-KILLS = 50
 PROCESSES = 2
 FAILURES_SHOWN_MAX = 30
 
@@ -46,7 +43,6 @@ answer is applied by the patch engine, all of it or nothing. Nobody but the scri
 plan, to the project's checks, and to tests losing what the goal itself takes from them."""
 
 _found: dict[str, list[Measured]] = {}
-_kills: list[KillReport] = []
 
 
 def rows() -> list[tuple[str, str, str]]:
@@ -54,11 +50,7 @@ def rows() -> list[tuple[str, str, str]]:
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         for strength in only:
             _found[strength] = list(pool.map(measured, runs(strength)))
-    shown = [row for strength in only for row in _rows(strength)]
-    if "kill" in only or len(only) == len(GOALS):
-        _kills.extend(killed(KILLS, random.Random(7)))
-        shown += _kill_rows()
-    return shown
+    return [row for strength in only for row in _rows(strength)]
 
 
 def _rows(strength: str) -> list[tuple[str, str, str]]:
@@ -93,16 +85,6 @@ def _rows(strength: str) -> list[tuple[str, str, str]]:
 
 def _solved(found: list[Measured], loop: bool) -> float:
     return 100 * sum((each.loop if loop else each.once).solved for each in found) / len(found)
-
-
-def _kill_rows() -> list[tuple[str, str, str]]:
-    whole = sum(not each.touched for each in _kills)
-    ended = sum(each.ended for each in _kills)
-    return [
-        ("killed at random moments: user's files untouched", "all", f"{whole} / {len(_kills)}"),
-        ("killed at random moments: resumed, or ended cleanly", "all", f"{ended} / {len(_kills)}"),
-        ("the same: solved after that", "", f"{sum(each.solved for each in _kills)} / {len(_kills)}"),
-    ]
 
 
 def notes() -> str:
