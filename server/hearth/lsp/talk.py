@@ -444,7 +444,8 @@ class Talk:
                 Item("auto", say("pick_auto", language), say("pick_auto_why", language)),
                 Item("local", say("pick_local", language), say("pick_local_why", language)),
             ]
-            items += [Item(f"{one.place}:{one.name}", one.name, one.where) for one in (await self.models())[:MODELS_MAX]]
+            known = (await self.models())[:MODELS_MAX]
+            items += [Item(f"{one.place}:{one.name}", one.name, one.where) for one in known]
             wanted = await self.client.input(say("pick_model", language), "", items)
         if wanted is None:
             return None
