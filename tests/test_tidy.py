@@ -50,17 +50,17 @@ LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 
 # What core may import beside itself: nothing here reads a clock, a file, a socket or a random number.
 PURE_MODULES = {
-    "abc", "array", "base64", "binascii", "bisect", "collections", "dataclasses", "decimal", "difflib", "enum",
-    "functools", "hashlib", "heapq", "itertools", "json", "keyword", "math", "operator", "re", "string", "textwrap",
-    "types", "typing", "unicodedata", "zlib", "tree_sitter",
+    "abc", "array", "base64", "binascii", "bisect", "builtins", "collections", "dataclasses", "decimal", "difflib",
+    "enum", "functools", "hashlib", "heapq", "itertools", "json", "keyword", "math", "operator", "re", "string",
+    "symtable", "textwrap", "types", "typing", "unicodedata", "zlib", "tree_sitter",
 }  # fmt: skip
 PURE_NAMES = {
     "urllib.parse": {"quote", "unquote", "urlsplit"},
     "pathlib": {"PurePath", "PurePosixPath", "PureWindowsPath"},
     "importlib": {"import_module"},  # for grammars, loaded one by one at the first use, and for re2, if it is there
 }
-PURE_FOR = {"hearth/core/repomap.py": {"numpy"}}
-"""What only one module of core may import: it costs a tenth of a second."""
+PURE_FOR = {"hearth/core/repomap.py": {"numpy"}, "hearth/core/task_library.py": {"sys"}}
+"""What only one module of core may import: it costs a tenth of a second, or is asked for names alone."""
 IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
 
 # Third-party packages that only some parts may touch.

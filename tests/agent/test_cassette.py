@@ -52,7 +52,7 @@ async def test_native_calls_are_played_again_as_they_came(tmp_path: Path):
 
     root = project(tmp_path / "ws")
     outcome = await run_task(GOAL, root, parts(Player(native), tmp_path / "home"), "one")
-    assert outcome.ending == "done"
+    assert outcome.ending == "unverified"
     assert replayed(tmp_path / "home" / "one" / NAME).differs == ()
 
 
@@ -66,7 +66,7 @@ async def test_killed_after_each_line_it_comes_to_the_same_end(tmp_path: Path):
         torn = whole[count][: len(whole[count]) // 2]
         (home / "one" / NAME).write_bytes(b"".join(whole[:count]) + torn)
         outcome = await resume_task("one", parts(Player(forgetful), home))
-        assert (outcome.ending, dict(outcome.changes)) == ("done", expected), count
+        assert (outcome.ending, dict(outcome.changes)) == ("unverified", expected), count
         assert contents(tmp_path / "ws") == before
 
 
@@ -87,7 +87,7 @@ async def test_killed_while_a_model_is_asked_it_goes_on(tmp_path: Path):
         with pytest.raises(Killed):
             await run_task(GOAL, root, Parts(dying, Consenting(), home, trusted=False), "one")
         outcome = await resume_task("one", parts(Player(ideal), home))
-        assert outcome.ending == "done"
+        assert outcome.ending == "unverified"
         assert outcome.certificate["turns"] == 5
 
 
@@ -111,7 +111,7 @@ async def test_what_was_agreed_is_not_asked_again(tmp_path: Path):
     with pytest.raises(Killed):
         await run_task(GOAL, root, Parts(Tired(ideal).ask, person, home, trusted=False), "one")
     outcome = await resume_task("one", Parts(Player(ideal).ask, person, home, trusted=False))
-    assert (outcome.ending, person.asked) == ("done", 1)
+    assert (outcome.ending, person.asked) == ("unverified", 1)
 
 
 async def test_cancelled_it_can_be_taken_up(tmp_path: Path):
@@ -129,7 +129,7 @@ async def test_cancelled_it_can_be_taken_up(tmp_path: Path):
     with pytest.raises(asyncio.CancelledError):
         await task
     outcome = await resume_task("one", parts(Player(ideal), tmp_path / "home"))
-    assert outcome.ending == "done"
+    assert outcome.ending == "unverified"
 
 
 async def test_a_failed_question_is_asked_again(tmp_path: Path):
@@ -143,7 +143,7 @@ async def test_a_failed_question_is_asked_again(tmp_path: Path):
     failed = await run_task(GOAL, root, Parts(nobody, Consenting(), tmp_path / "home", trusted=False), "one")
     assert failed.ending == "failed"
     outcome = await resume_task("one", parts(Player(ideal), tmp_path / "home"))
-    assert outcome.ending == "done"
+    assert outcome.ending == "unverified"
 
 
 async def test_a_changed_line_ends_the_record(tmp_path: Path):

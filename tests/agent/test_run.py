@@ -14,7 +14,10 @@ SHOP = {
     "shop.py": "def total_price(items):\n    return sum(items)\n",
     "bill.py": "from shop import total_price\n\n\ndef bill(items):\n    return f'{total_price(items)} EUR'\n",
     "README.md": "# Shop\n\nCall `total_price(items)`.\n",
-    "tests/test_shop.py": "from shop import total_price\n\n\ndef test_total():\n    assert total_price([1, 2]) == 3\n",
+    "tests/test_shop.py": (
+        "from bill import bill\nfrom shop import total_price\n\n\n"
+        "def test_total():\n    assert total_price([1, 2]) == 3\n    assert bill([1, 2]) == '3 EUR'\n"
+    ),
     "pyproject.toml": "[tool.pytest.ini_options]\npythonpath = ['.']\n",
 }
 GOAL = "Rename `total_price` to `sum_of_prices` everywhere"
@@ -135,7 +138,7 @@ async def test_a_server_that_reads_only_a_part_is_asked_less(tmp_path: Path):
 
     told = Parts(ask=cutting, person=Consenting(), home=tmp_path / "home", trusted=False)
     outcome = await run_task(GOAL, project(tmp_path / "ws"), told)
-    assert outcome.ending == "done"
+    assert outcome.ending == "unverified"
     assert len(sizes) == 6
 
 
@@ -163,5 +166,5 @@ async def test_a_workspace_with_nothing_in_it(tmp_path: Path):
         return write("hello.py", "print('hello')\n") + done() if now.phase == "implement" else "{}"
 
     outcome = await run_task("Write hello.py", tmp_path / "ws", parts(Player(makes), tmp_path / "home"))
-    assert (outcome.ending, dict(outcome.changes)) == ("done", {"hello.py": "print('hello')\n"})
+    assert (outcome.ending, dict(outcome.changes)) == ("unverified", {"hello.py": "print('hello')\n"})
     assert any("no check was run" in one for one in outcome.certificate["not_verified"])

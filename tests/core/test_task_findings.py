@@ -63,7 +63,10 @@ def test_a_whole_rename_leaves_nothing():
 
 
 def test_what_was_to_be_renamed_and_was_not():
-    assert wrong({"README.md": "Call it.\n"}, "Rename `net_price` to `without_vat`") == [("stale", "shop/prices.py")]
+    assert wrong({"README.md": "Call it.\n"}, "Rename `net_price` to `without_vat`") == [
+        ("stale", "shop/prices.py"),
+        ("name", ""),
+    ]
 
 
 def test_a_moved_definition_is_missed_by_who_imports_it_from_there():

@@ -28,6 +28,7 @@ PIECE_CHARS = 400
 """An answer comes in pieces of this length."""
 STEP_FILES = 4
 WAIVED = "nothing in it depends on what changes"
+RIGHT = "it is as the goal wants it"
 SEARCHES_MAX = 3
 
 Call = tuple[str, dict[str, Any]]
@@ -208,6 +209,9 @@ class Ideal:
             return Answer(calls=tuple(("read", {"path": path}) for path in unseen))
         calls = [call for path in wanted for call in self.changing(path, now)]
         calls += [("waive", {"path": path, "reason": WAIVED}) for path in files if path not in mine]
+        if now.asked.phase == "correct":
+            right = [path for path in wanted if now.known.get(path, "") == self.scenario.solution[path]]
+            calls += [("waive", {"path": path, "reason": RIGHT}) for path in right]
         return Answer(calls=(*calls, ("done", {"summary": "As the goal asks."})))
 
     def visible(self, path: str, now: Situation) -> bool:

@@ -34,6 +34,11 @@ def test_secrets_and_gits_own_folder_are_never_touched(path: str) -> None:
     assert unfit(path) or secret(path)
 
 
+@pytest.mark.parametrize("slash", "∕⁄⧸／＼∖")
+def test_what_looks_like_a_slash_is_no_part_of_a_name(slash: str) -> None:
+    assert unfit(f"outside{slash}evil.txt")
+
+
 async def test_links_are_neither_read_nor_written(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "diary.txt").write_text("mine\n")

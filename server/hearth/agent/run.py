@@ -22,6 +22,7 @@ from hearth.agent.tools import Tools, hits_in
 from hearth.core.exchange import Done, Event, Note, Placed, Request, Restarted, Text
 from hearth.core.origin import Origin, sources
 from hearth.core.task import begin, next_action, observed, tools_of
+from hearth.core.task_cover import uncovered
 from hearth.core.task_findings import findings
 from hearth.core.task_outputs import new_failures
 from hearth.core.task_page import certificate, page, plan_page
@@ -242,8 +243,12 @@ class _Run:
             return Inspected((), ())
         before, after = overlay.before(), overlay.after()
         found = await asyncio.to_thread(findings, before, after, tuple(state.changes), state.start.goal)
-        checks = await self._checks.run(state)
-        return Inspected((*found, *new_failures(state.baseline, checks)), checks)
+        checks, traced = await self._checks.covered(state)
+        failures = new_failures(state.baseline, checks)
+        if traced is None or any(one.kind == "test" for one in failures):
+            return Inspected((*found, *failures), checks)
+        missed, unknown = await asyncio.to_thread(uncovered, before.texts, after.texts, tuple(state.changes), traced)
+        return Inspected((*found, *failures, *missed), checks, tuple(unknown))
 
 
 def _counted(action: Action, seen: Observation, seconds: float) -> float:

@@ -12,9 +12,9 @@
 Nothing here does anything: no clock, no file, no model. So the same observations give the same state, whenever they are
 observed, which is how a task is taken up after its process was killed, and how a recorded one is played again.
 
-How it ends: every step is through and nothing is found to be wrong; or a limit of `Limits` is reached; or the same
-findings come back, whatever was done about them; or the user says no. Whatever the end, `state.changes` is what there
-is, and the findings say what is wrong with it.
+How it ends: every step is through and nothing is found to be wrong, proved or not all of it; or a limit of `Limits` is
+reached; or the same findings come back, whatever was done about them; or the user says no. Whatever the end,
+`state.changes` is what there is, and the findings say what is wrong with it.
 """
 
 import re
@@ -29,6 +29,7 @@ from hearth.core.route import Choice
 from hearth.core.task_calls import Call, answer
 from hearth.core.task_findings import weakened
 from hearth.core.task_parts import Impacted, Step
+from hearth.core.task_proof import asking, judged_by_model, unproved, waits
 from hearth.core.task_protocol import CORRECTIONS_MAX, QUESTIONS_MAX, SCHEMAS, STEP_FILES_MAX, STEPS_MAX, TOOLS
 from hearth.core.task_reading import impact_of, items_of, plan_of, texts_of
 from hearth.core.task_state import (
@@ -196,7 +197,7 @@ def _question(state: State) -> AskModel:
     if state.phase == "implement":
         files = max(1, len(state.steps[state.step].files))
     elif state.phase == "correct" and state.round == 1:
-        files = max(1, len({one.path for one in state.findings}))
+        files = max(1, len({one.path for one in state.asking}))
     choice = state.start.choice
     if choice.place == "auto" and state.local_only:
         choice = Choice("local", "", choice.models)
@@ -355,8 +356,8 @@ def _opening(state: State) -> tuple[Call, ...]:
     if state.phase == "implement":
         paths: Sequence[str] = state.steps[state.step].files
     else:
-        places = [path for one in state.findings for path in _PLACE.findall(one.text) if path in state.changes]
-        paths = tuple(dict.fromkeys((*places, *(one.path for one in state.findings if one.path))))
+        places = [path for one in state.asking for path in _PLACE.findall(one.text) if path in state.changes]
+        paths = tuple(dict.fromkeys((*places, *(one.path for one in state.asking if one.path))))
     return tuple(Call("read", {"path": path, "plain": True}) for path in paths[:OPENED_MAX])
 
 
@@ -372,8 +373,15 @@ def _ran(state: State, seen: ToolsRan) -> State:
     if state.closing is None:
         return _fit(state)
     if state.phase == "correct":
-        return replace(state, stage="inspect", closing=None)
+        return _again(replace(state, stage="inspect", closing=None))
     return _to_step(replace(state, closing=None), state.step + 1)
+
+
+def _again(state: State) -> State:
+    """After a round. Where it changed nothing, and all that was found is for a model to judge, nothing is run again."""
+    if state.last is None or state.last[1] != state.changes or not all(map(judged_by_model, state.last[0].findings)):
+        return state
+    return _inspected(state, state.last[0])
 
 
 def _inspected(state: State, seen: Inspected) -> State:
@@ -381,7 +389,9 @@ def _inspected(state: State, seen: Inspected) -> State:
     found = [one for one in seen.findings if not (one.kind in waived and one.path in state.waived)]
     found += [one for one in turns.untouched_findings(state) if one.key not in {other.key for other in found}]
     found = [one for one in found if one.key not in state.weakened_agreed]
-    state = replace(state, findings=tuple(found), checks=seen.checks)
+    state = replace(
+        state, findings=tuple(found), checks=seen.checks, unknown=seen.unknown, last=(seen, dict(state.changes))
+    )
     return replace(state, stage="weakened") if _unasked(state) else _judged(state)
 
 
@@ -415,18 +425,20 @@ def _put_back(state: State) -> State:
 
 def _judged(state: State) -> State:
     """Whether it is finished, goes on, or goes nowhere."""
-    if not state.findings:
-        return _ended(state, "stopped" if state.stop else "done", state.stop)
     if state.stop:
         return _ended(state, "stopped", state.stop)
-    mark = sha256("\n".join(sorted(one.key for one in state.findings)).encode("utf-8", "replace")).hexdigest()
+    found = tuple(one for one in state.findings if waits(state, one))
+    last = state.round >= state.start.limits.rounds
+    if not found or (last and all(map(judged_by_model, found))):
+        return _finished(state)
+    mark = sha256("\n".join(sorted(one.key for one in found)).encode("utf-8", "replace")).hexdigest()
     times = state.fingerprints.count(mark)
-    state = replace(state, fingerprints=(*state.fingerprints, mark))
-    count = len(state.findings)
+    state = replace(asking(state, found), fingerprints=(*state.fingerprints, mark))
+    count = len(found)
     left = f"{count} finding{'s are' if count > 1 else ' is'} left"
     if times >= SAME_FINDINGS_MAX:
         return _ended(state, "stopped", f"the same findings came back, whatever was tried; {left}")
-    if state.round >= state.start.limits.rounds:
+    if last:
         return _ended(state, "stopped", f"the limit of {state.start.limits.rounds} rounds was reached; {left}")
     escalated = state.escalated or times > 0
     return replace(
@@ -444,6 +456,19 @@ def _judged(state: State) -> State:
 
 
 # Ends
+
+
+def _finished(state: State) -> State:
+    """Nothing is known to be wrong. Whether that is proved is another question."""
+    state = _put_back(state)
+    if not state.changes:
+        waived = any(one.waived for one in state.impacted) or bool(state.waived)
+        return _ended(state, "stopped", f"nothing was changed{': what is impacted was waived' if waived else ''}")
+    reasons = unproved(state)
+    if not reasons:
+        return _ended(state, "done", "")
+    more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    return _ended(state, "unverified", f"{reasons[0]}{more}")
 
 
 def _ended(state: State, ending: turns.Ending, stop: str) -> State:

@@ -8,7 +8,6 @@ file by an import, or called on something in a file that imports it.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -18,9 +17,10 @@ from hearth.core.facts import Import
 from hearth.core.grammars import language_of
 from hearth.core.impact import hands_on
 from hearth.core.patch_syntax import broken_line, parses
+from hearth.core.task_names import name_findings
 from hearth.core.task_reach import literals
 from hearth.core.task_state import Finding
-from hearth.core.task_survey import DATA, PROSE, Survey, is_test, telling, words_in
+from hearth.core.task_survey import DATA, PROSE, Survey, is_test, telling
 
 FINDINGS_MAX = 60
 PLACES_PER_FILE_MAX = 3
@@ -32,6 +32,7 @@ IMPORTING = frozenset(("python", "typescript", "typescriptreact", "javascript", 
 GONE_PLACES_MAX = 4
 """Files that still hold a text: of more it is a word like any other."""
 
+_NAMED = re.compile(r"`([^`]+)`")
 _HISTORY = re.compile(
     r"(?:^|/)(?:changelog|changes|history|news|releases?|upgrading|migrating)[^/]*$|(?:^|/)(?:migrations?|alembic)/",
     re.IGNORECASE,
@@ -88,7 +89,10 @@ def findings(before: Survey, after: Survey, changed: Iterable[str], goal: str = 
     found += _unbound(before, after, paths)
     found += _still_there(before, after, goal)
     found += _texts_gone(before.texts, after.texts, paths)
-    found += _almost(before, after, paths)
+    named = {(one.path, name) for one in found for name in _NAMED.findall(one.text)}
+    for one in name_findings(before, after, paths, goal):
+        if not named.intersection((one.path, name) for name in _NAMED.findall(one.text)[:1]):
+            found.append(one)
     found += weakened(before.texts, after.texts, paths)
     return list({one.key: one for one in found}.values())[:FINDINGS_MAX]
 
@@ -303,22 +307,6 @@ def _texts_gone(before: Mapping[str, str], after: Mapping[str, str], paths: list
                 )
 
 
-def _almost(before: Survey, after: Survey, paths: list[str]) -> Iterator[Finding]:
-    """New words that are those of the project but for two letters: slips of the pen that may be run by no test."""
-    known, here = before.words, Counter[str]()
-    for path in paths:
-        here.update(words_in(after.texts.get(path, "")))
-        here.subtract(words_in(before.texts.get(path, "")))
-    for path in paths:
-        for word in dict.fromkeys(words_in(after.texts.get(path, ""))):
-            if word in known:
-                continue
-            meant = next((one for one in _swapped(word) if one in known or here[one] >= here[word]), "")
-            if meant:
-                line = after.texts[path].count("\n", 0, after.texts[path].find(word))
-                yield Finding("name", path, f"`{word}` stands nowhere else: is `{meant}` meant?", line)
-
-
 def of_file(before: Survey, after: Survey, path: str) -> list[Finding]:
     """What is wrong within one file that has just been changed: it does not parse, or imports what is nowhere."""
     found = list(_broken(before.texts, after.texts, [path]))
@@ -327,13 +315,6 @@ def of_file(before: Survey, after: Survey, path: str) -> list[Finding]:
         for one in after.facts(path).imports:
             found += _import(before, after, path, one, old=(one.module, one.names) in known, changed={path})
     return found
-
-
-def _swapped(word: str) -> Iterator[str]:
-    """A word with each two neighbouring letters swapped."""
-    for at in range(len(word) - 1):
-        if word[at] != word[at + 1]:
-            yield f"{word[:at]}{word[at + 1]}{word[at]}{word[at + 2 :]}"
 
 
 # Tests

@@ -132,6 +132,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"requirements[\w.-]*\.(?:txt|in)|constraints[\w.-]*\.txt"), _LOCKED),
     (re.compile(r".*\.mdc"), _RULES),
 )  # fmt: skip
+_SLASHES = "\u2044\u2215\u29f8\uff0f\uff3c\u29f5\u29f9\ufe68\u2216"
+"""What looks like a slash, or a backslash, and is none."""
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
 
 
@@ -146,7 +148,7 @@ def unfit(path: str) -> str:
     """Why a path cannot be one of the workspace's, "" if by its letters it may be."""
     if not path or len(path) > PATH_CHARS_MAX:
         return "a path has 1 to 400 characters"
-    if "\\" in path:
+    if "\\" in path or any(slash in path for slash in _SLASHES):
         return "paths are written with /"
     if path.startswith(("/", "~")) or re.match(r"[A-Za-z]:|[A-Za-z][\w+.-]*://", path):
         return "paths are relative to the workspace"

@@ -12,6 +12,7 @@ from typing import Any
 from hearth.core.task import impacted_left
 from hearth.core.task_outputs import identity
 from hearth.core.task_parts import Ending, Step
+from hearth.core.task_proof import NO_TEST_RUN, unproved
 from hearth.core.task_state import Check, State
 
 LINES_MAX = 60
@@ -27,6 +28,7 @@ PHASES = (
 )
 _ENDINGS: dict[Ending, str] = {
     "done": "Done",
+    "unverified": "Done, not all of it verified",
     "stopped": "Stopped before its end",
     "refused": "Ended by you",
     "failed": "Failed",
@@ -260,11 +262,9 @@ def not_verified(state: State) -> list[str]:
             found += _failed(check, state.baseline)
         elif check.isolation and "without a network" not in check.isolation:
             found.append(f"{check.command.kind} ran {check.isolation}")
-    kinds = {check.command.kind for check in state.checks}
-    if state.checks and "tests" not in kinds:
-        found.append("no test was run")
-    elif state.checks and state.commands_why_not:
+    if state.checks and state.commands_why_not:
         found.append(state.commands_why_not)
+    found += [one for one in unproved(state) if one != NO_TEST_RUN or state.checks]
     found += [f"{one.path} was neither changed nor waived: {one.reason}" for one in impacted_left(state)]
     return list(dict.fromkeys(found))
 

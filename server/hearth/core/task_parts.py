@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-Ending = Literal["done", "stopped", "refused", "failed"]
-"""done: every step is through, and no check is known to fail. stopped: a limit was reached, or findings are left; what
-there is can be looked at. refused: the user said no to the plan. failed: no model answered, or none that could be
-used."""
+Ending = Literal["done", "unverified", "stopped", "refused", "failed"]
+"""done: every step is through, no check is known to fail, and tests ran what was changed. unverified: the same, but not
+everything is proved: lines that no test ran, names that nobody knows, no tests at all. stopped: a limit was reached, or
+findings are left, or nothing was changed; what there is can be looked at. refused: the user said no to the plan.
+failed: no model answered, or none that could be used."""
 
 
 @dataclass(frozen=True, slots=True)

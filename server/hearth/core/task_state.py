@@ -273,8 +273,11 @@ class ToolsRan:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
+    """`unknown`: of what nobody knows whether tests ran it, in sentences."""
+
     findings: tuple[Finding, ...]
     checks: tuple[Check, ...]
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +331,8 @@ class State:
     """Everything that is known of a task. `conversation`: what a model is shown; it grows, but for folds. `corrected`:
     corrections in a row. `pending`: the calls of the last answer, `canned` the results of those that are not run,
     `closing` the summary of its `done`. `seen`: keys of the calls since something was changed. `waived`: reasons by
-    path. `fingerprints`: of the findings of each inspection."""
+    path. `fingerprints`: of the findings of each inspection. `asking`: the findings of this round; `asked`: how often
+    each of those was put to a model that only it can judge. `last`: what the last inspection saw, of which changes."""
 
     start: Start
     stage: Stage = "survey"
@@ -369,6 +373,10 @@ class State:
     baseline: tuple[Check, ...] = ()
     checks: tuple[Check, ...] = ()
     findings: tuple[Finding, ...] = ()
+    unknown: tuple[str, ...] = ()
+    asking: tuple[Finding, ...] = ()
+    asked: Mapping[str, int] = field(default_factory=dict[str, int])
+    last: tuple[Inspected, Mapping[str, str | None]] | None = None
     fingerprints: tuple[str, ...] = ()
     weakened_asked: frozenset[str] = frozenset()
     weakened_agreed: frozenset[str] = frozenset()

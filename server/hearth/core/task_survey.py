@@ -29,7 +29,7 @@ TELLING_CHARS_MIN = 6
 PROSE = frozenset(("markdown", "plaintext", "html"))
 DATA = frozenset(("json", "jsonc", "yaml", "toml"))
 
-_WORD = re.compile(r"\b[^\W\d]\w{4,40}\b")
+_WORD = re.compile(r"[^\W\d][\w$]{2,60}(?:-[\w$]{1,40}){0,4}")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _QUOTED = re.compile(r"`([^`\n]{2,80})`|\"([\w./-]{2,80})\"|'([\w./-]{2,80})'")
 _PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.\w{1,8}")
@@ -68,8 +68,13 @@ def is_test(path: str) -> bool:
 
 
 def words_in(text: str) -> list[str]:
-    """Its words of five letters and more."""
-    return _WORD.findall(text)
+    """Its words of three letters and more; of what is joined by hyphens the whole and its parts."""
+    found: list[str] = []
+    for word in _WORD.findall(text):
+        found.append(word)
+        if "-" in word:
+            found += word.split("-")
+    return found
 
 
 def telling(name: str) -> bool:
@@ -192,11 +197,20 @@ class Survey:
 
     @cached_property
     def words(self) -> Counter[str]:
-        """How often each longer word stands in the project."""
+        """How often each word stands in the project."""
         found: Counter[str] = Counter()
         for text in self.texts.values():
             found.update(words_in(text))
         return found
+
+    @cached_property
+    def code_words(self) -> tuple[str, ...]:
+        """The words of what is no prose, and looks like names: those that stand there most first."""
+        found: Counter[str] = Counter()
+        for path, text in self.texts.items():
+            if language_of(path) not in PROSE:
+                found.update(words_in(text))
+        return tuple(word for word, _ in found.most_common())
 
     @cached_property
     def _chunks(self) -> list[Piece]:

@@ -36,7 +36,8 @@ _IMPLEMENT = """\
 Carry out this step with calls of tools. Change or `waive` each of its files, then call `done`."""
 _CORRECT = """\
 The change is not finished: this was found. Put it right with calls of tools, then call `done`. If a finding about a \
-name or an untouched file is no fault, `waive` its file with the reason."""
+name or an untouched file is no fault, `waive` its file with the reason. For `uncovered`, look at the lines once more, \
+then write or extend a test that runs them, or `waive` the file."""
 _FORMS: dict[Correction, str] = {
     "json": "Answer with the JSON object that the phase asks for, and nothing else.",
     "no-call": (
@@ -136,12 +137,12 @@ def correct(state: State, opened: Sequence[Result]) -> Message:
         "Phase": "correct",
         "Goal": state.goal,
         "Round": f"{state.round} of {state.start.limits.rounds}",
-        "Findings": len(state.findings),
+        "Findings": len(state.asking),
     }
-    shown = state.findings[:FINDINGS_SHOWN_MAX]
+    shown = state.asking[:FINDINGS_SHOWN_MAX]
     lines = [finding.line_text[:FINDING_CHARS_MAX] for finding in shown]
-    if len(state.findings) > len(shown):
-        lines.append(f"({len(state.findings) - len(shown)} more)")
+    if len(state.asking) > len(shown):
+        lines.append(f"({len(state.asking) - len(shown)} more)")
     paths = [one.path for one in shown if one.path]
     origins = (Origin("tool", name="the project's checks"), *_file_names(state, paths))
     return _demand(

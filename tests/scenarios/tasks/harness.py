@@ -35,7 +35,7 @@ from scenarios.models import CHARS_PER_TOKEN, Forgetful, Ideal
 from scenarios.scenario import Scenario, judged, node, scenarios
 from scenarios.weak import Weak
 
-ENDINGS = ("done", "stopped", "refused", "failed")
+ENDINGS = ("done", "unverified", "stopped", "refused", "failed")
 OUTPUT_TOKENS = 16_384
 WINDOW_TOKENS = 16_384
 HOSTILE_LIMITS = Limits(turns=40, turns_per_step=10, seconds=300)

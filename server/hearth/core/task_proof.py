@@ -1,0 +1,55 @@
+"""What is proved of a change, and what is not: the difference between done, and done but not all of it verified.
+
+Some findings only a model or a person can judge: a name that hangs in the air may be meant so, and lines that no test
+runs may be right. Those are asked about, once or twice, and what stays of them is said in the certificate.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from hearth.core.task_cover import of_interest
+from hearth.core.task_protocol import Kind
+from hearth.core.task_state import Finding, State
+
+ASKED_MAX: Mapping[Kind, int] = {"name": 2, "uncovered": 1}
+"""How often findings of these kinds are put to a model, unless it waives the file."""
+NO_TEST_RUN = "no test was run"
+
+
+def judged_by_model(finding: Finding) -> bool:
+    """Whether it is asked about, and not insisted on."""
+    return finding.kind in ASKED_MAX
+
+
+def mark(finding: Finding) -> str:
+    """By which it is remembered that a finding was asked about: lines without a test once for each file."""
+    return f"uncovered {finding.path}" if finding.kind == "uncovered" else finding.key
+
+
+def waits(state: State, finding: Finding) -> bool:
+    """Whether a finding is still to be put right, or to be asked about."""
+    most = ASKED_MAX.get(finding.kind)
+    return most is None or (finding.path not in state.waived and state.asked.get(mark(finding), 0) < most)
+
+
+def asking(state: State, found: tuple[Finding, ...]) -> State:
+    """With a round in which these are asked about."""
+    asked = dict(state.asked)
+    for one in found:
+        if judged_by_model(one):
+            asked[mark(one)] = asked.get(mark(one), 0) + 1
+    return replace(state, asking=found, asked=asked)
+
+
+def unproved(state: State) -> list[str]:
+    """What nothing proves of a change in which nothing is known to be wrong, in sentences."""
+    found: list[str] = []
+    tests = [check for check in state.checks if check.command.kind == "tests"]
+    if any(map(of_interest, state.changes)) and not any(check.status != "not verified" for check in tests):
+        found.append(NO_TEST_RUN)
+    for one in state.findings:
+        if judged_by_model(one):
+            waived = state.waived.get(one.path, "")
+            place = f"{one.path}{f':{one.line + 1}' if one.line >= 0 and one.kind != 'uncovered' else ''}: "
+            found.append(f"{place if one.path else ''}{one.text}{f' (waived: {waived})' if waived else ''}")
+    return [*found, *state.unknown]
