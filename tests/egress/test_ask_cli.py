@@ -243,7 +243,7 @@ async def test_what_must_not_leave_is_left_out_of_what_the_cloud_is_asked(home: 
     (home / "settings.toml").write_text(f'{known}[privacy]\nnever = ["plans/*"]\n')
     (home / "ws" / "plans").mkdir()
     (home / "ws" / "plans" / "next.py").write_text("def conquer(): ...\n")
-    done = await ask(home, "@folder:. what is planned?", "--cloud", "--yes")
+    done = await ask(home, "@folder:./ what is planned?", "--cloud", "--yes")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "From the cloud.\n"
     assert "plans/next.py left out, since the cloud is asked: plans/next.py must never leave" in done.stderr
