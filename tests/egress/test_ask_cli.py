@@ -140,12 +140,18 @@ async def test_without_a_terminal_and_without_a_local_model_it_is_refused(home: 
     assert "Nothing was sent" in json.loads(done.stdout)["error"]
 
 
-async def test_yes_sends_and_says_so(home: Path, router: Emulator):
-    done = await ask(home, "why, says @file:a.py?", "--cloud", "--yes")
+async def test_yes_sends_and_says_so_but_for_what_must_not_leave(home: Path, router: Emulator):
+    known = (home / "settings.toml").read_text()
+    (home / "settings.toml").write_text(f'{known}[privacy]\nnever = ["plans/*"]\n')
+    (home / "ws" / "plans").mkdir()
+    (home / "ws" / "plans" / "next.py").write_text("def conquer(): ...\n")
+    done = await ask(home, "why, says @file:a.py? @folder:./", "--cloud", "--yes")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "From the cloud.\n"
     (body,) = sent(router)
     assert "def add" in body
+    assert "conquer" not in body
+    assert "plans/next.py left out, since the cloud is asked: plans/next.py must never leave" in done.stderr
     assert FREE in done.stderr
     assert "in the cloud" in done.stderr
     assert "of the ledger" in done.stderr
@@ -236,17 +242,3 @@ async def test_the_codebase_is_searched_and_mapped(home: Path):
     said = json.loads(done.stdout)
     assert {"a.py", "b.py"} <= {label.partition(",")[0] for label in said["context"]}, said
     assert [note for note in said["notes"] if "@" in note] == []
-
-
-async def test_what_must_not_leave_is_left_out_of_what_the_cloud_is_asked(home: Path, router: Emulator):
-    known = (home / "settings.toml").read_text()
-    (home / "settings.toml").write_text(f'{known}[privacy]\nnever = ["plans/*"]\n')
-    (home / "ws" / "plans").mkdir()
-    (home / "ws" / "plans" / "next.py").write_text("def conquer(): ...\n")
-    done = await ask(home, "@folder:./ what is planned?", "--cloud", "--yes")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "From the cloud.\n"
-    assert "plans/next.py left out, since the cloud is asked: plans/next.py must never leave" in done.stderr
-    (body,) = sent(router)
-    assert "def add" in body
-    assert "conquer" not in body
