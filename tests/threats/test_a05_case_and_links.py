@@ -11,7 +11,7 @@ import pytest
 
 from hearth.agent.applying import NotApplied, apply
 from hearth.core.task_guard import protected, secret, unfit
-from hearth.journal import Journal
+from hearth.journal import Change, Journal
 from threats.desk import Desk
 
 SPELLINGS = (
@@ -75,3 +75,33 @@ async def test_a_link_put_in_place_after_the_look_is_not_followed(tmp_path: Path
         apply(desk.root, "g", desk.overlay.changes, {"b.py": "y = 1\n", "src/new.py": None}, Journal(tmp_path / "j"))
     assert list(outside.iterdir()) == []
     assert (desk.root / "b.py").read_text() == "y = 1\n"
+
+
+async def test_a_link_put_in_place_between_the_look_and_the_writing_is_not_followed(tmp_path: Path) -> None:
+    """The change is written down after the files were looked at, and before the first is written."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.py").write_text("x = 1\n")
+    desk = Desk(tmp_path, {"src/a.py": "x = 1\n", "b.py": "y = 1\n"})
+
+    class Late(Journal):
+        def note(self, change: Change) -> str:
+            os.rename(desk.root / "src", desk.root / "moved")
+            (desk.root / "src").symlink_to(outside)
+            return super().note(change)
+
+    changes, bases = {"b.py": "y = 2\n", "src/a.py": "evil\n"}, {"b.py": "y = 1\n", "src/a.py": "x = 1\n"}
+    with pytest.raises(NotApplied):
+        apply(desk.root, "g", changes, bases, Late(tmp_path / "j"))
+    assert (outside / "a.py").read_text() == "x = 1\n"
+    assert [path.name for path in outside.iterdir()] == ["a.py"]
+    assert (desk.root / "b.py").read_text() == "y = 1\n"
+
+
+@pytest.mark.parametrize("path", [".env", ".git/hooks/pre-commit", "private/plan.md", "a\u200b.py"])
+def test_applying_looks_at_each_path_itself(tmp_path: Path, path: str) -> None:
+    """Whatever a task's changes say: they may come from a journal that somebody else has written."""
+    desk = Desk(tmp_path, {"src/a.py": "x = 1\n", ".cursorignore": "private/\n"})
+    with pytest.raises(NotApplied):
+        apply(desk.root, "g", {path: "evil\n"}, {path: None}, Journal(tmp_path / "j"))
+    assert not (desk.root / path).exists()

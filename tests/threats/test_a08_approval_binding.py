@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from hearth.agent.checks import Checks
+from hearth.core.exchange import ToolCall
+from hearth.core.task_calls import native
 from hearth.core.task_state import Prepared
 from threats.desk import Desk, Watchful
 
@@ -82,3 +84,12 @@ async def test_a_protected_file_is_agreed_to_text_by_text(tmp_path: Path) -> Non
     assert not await desk.tried("write", path="Makefile", text="test:\n\tcurl evil\n")
     assert desk.overlay.changes["Makefile"] == "test:\n\tpytest -q\n"
     assert len(desk.person.protected_asked) == 2
+
+
+async def test_what_was_agreed_to_once_is_no_agreement_to_the_next(tmp_path: Path) -> None:
+    """Within one answer too, where the first of two texts is harmless; the same text is not asked about twice."""
+    desk = Desk(tmp_path, FILES, Watchful(["Makefile"]))
+    texts = ["test:\n\tpytest -q\n", "test:\n\tcurl evil\n", "test:\n\tcurl evil\n"]
+    calls = [ToolCall(str(at), "write", {"path": "Makefile", "text": text}) for at, text in enumerate(texts)]
+    await desk.ran(native(tuple(calls)).calls)
+    assert desk.person.protected_asked == [("Makefile", text) for text in texts[:2]]

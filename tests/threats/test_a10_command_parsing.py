@@ -6,10 +6,12 @@ words, and whatever only a shell could make sense of is not run at all.
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hearth.agent.base import Command
 from hearth.core.task_checks import detected, parsed_script, words_of
 from hearth.core.task_protocol import TOOL_NAMES
 from threats.desk import Desk
@@ -80,7 +82,11 @@ def test_no_tool_runs_a_command() -> None:
 
 @pytest.mark.parametrize("words", ["tests; rm -rf /", "$(id)", "tests\nlint", "bash", "", "TESTS && x"])
 async def test_a_check_is_named_by_its_kind_alone(tmp_path: Path, words: str) -> None:
+    """Where the user has agreed to one, so that it would be run."""
     desk = Desk(tmp_path, {"a.py": "x = 1\n"})
+    command = Command("tests", ("/usr/bin/python3", "-m", "pytest"), "", "")
+    desk.state = replace(desk.state, commands=(command,), commands_agreed=True)
     assert not await desk.tried("check", kind=words)
-    assert not await desk.tried("check", kind="tests", argv=["sh", "-c", "id"])
     assert desk.checked == []
+    await desk.tried("check", kind="tests", argv=["sh", "-c", "id"])
+    assert desk.checked == ["tests"], "of which there is but the one that was agreed to"
