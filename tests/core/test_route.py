@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.core.budget import Budget, reserve
+from hearth.core.budget import Budget, refusal
 from hearth.core.catalogue import Catalogue, Entry, marked
 from hearth.core.policy import Decision
 from hearth.core.quota import DAY_S, MINUTE_MAX, Quota, take
@@ -318,7 +318,7 @@ CASES = (
         "again in 12 h; so small answers",
         {},
         planned(
-            money=reserve(Budget(Decimal("0.20")), "other", Decimal("0.10"), NOON)[0],
+            money=Budget(Decimal("0.20"), held=(("other", Decimal("0.10")),)),
             choice=Choice("cloud", "maker/dear"),
         ),
     ),
@@ -531,7 +531,8 @@ def test_what_is_planned_is_paid_for_in_parallel() -> None:
         made = planned(WIDE, money=money, choice=Choice("cloud", "maker/paid"))
         if made.attempts[0].place != "cloud":
             break
-        money, refused = reserve(money, str(number), made.attempts[0].forecast, NOON)
-        assert refused is None
-        sent += made.attempts[0].forecast
+        forecast = made.attempts[0].forecast
+        assert refusal(money, forecast, NOON) is None
+        money = replace(money, held=(*money.held, (str(number), forecast)))
+        sent += forecast
     assert sent == Decimal("0.05")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.core.budget import HELD_S_MAX, ZERO, Budget, left
+from hearth.core.budget import HELD_S_MAX, ZERO, Budget, left, refusal
 from hearth.core.ledger_record import NOT_SENT, Bill, Intent, Record, Result, What
 from hearth.core.quota import DAY_S, MINUTE_MAX, Quota, left_today
 from hearth.core.tally import LATEST_MAX, Tally
@@ -160,3 +160,51 @@ def test_record_by_record_is_as_all_at_once(steps: list[tuple[float, str, int]],
             if all(one.began >= since for one in outlays.values()):
                 assert budget.spent == spent
         assert kept.quota(Quota(), now).recent == of(log, since).quota(Quota(), now).recent
+
+
+AMOUNTS = st.decimals(min_value=0, max_value=1, places=6)
+SENDS = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), AMOUNTS),
+        st.tuples(st.just("settle"), st.integers(0, 10)),  # tenths of the reservation that it did cost
+        st.tuples(st.just("unknown"), st.none()),
+        st.tuples(st.just("wait"), st.sampled_from([1.0, HELD_S_MAX / 3, DAY_S / 4, DAY_S])),
+    ),
+    max_size=60,
+)
+
+
+@given(SENDS, st.decimals(min_value=0, max_value=2, places=3), st.randoms(use_true_random=False))
+def test_the_cap_holds_under_any_interleaving(steps: list[tuple[str, object]], cap: Decimal, chance) -> None:
+    """Each request is looked at as before sending: under the ledger's lock, by what is written down until then."""
+    tally, now, number = Tally(), NOON, 0
+    running, spent = dict[int, tuple[float, Decimal]](), dict[int, Decimal]()
+
+    def write(what: What) -> int:
+        nonlocal number
+        number += 1
+        tally.feed([(now, Record(number, "", "", what))], now // DAY_S * DAY_S - HELD_S_MAX)
+        return number
+
+    for what, value in steps:
+        if what == "wait":
+            assert isinstance(value, float)
+            now += value
+        elif what == "send":
+            assert isinstance(value, Decimal)
+            if refusal(tally.budget(cap, now), value, now) is None:
+                running[write(Intent("chat", "h", estimated=value))] = (now, value)
+        elif running:
+            seq = chance.choice(sorted(running))
+            _, held = running.pop(seq)
+            cost = held * value / 10 if isinstance(value, int) else None
+            write(Result(seq, "done", cost=cost))
+            day = int(now // DAY_S)
+            spent[day] = spent.get(day, ZERO) + (held if cost is None else cost)
+        tally.forget(now // DAY_S * DAY_S - HELD_S_MAX)
+        # What has not ended within its time never will, so far as money goes.
+        running = {seq: one for seq, one in running.items() if now - one[0] < HELD_S_MAX}
+        on_their_way = sum((amount for _, amount in running.values()), ZERO)
+        # What is still on its way may come to cost all that it reserved, today.
+        assert spent.get(int(now // DAY_S), ZERO) + on_their_way <= cap
+        assert tally.budget(cap, now).reserved == on_their_way

@@ -11,7 +11,7 @@
    lacks what the task needs, where it rests after failures, where the free quota is used up, or where its price could
    pass the budget.
 
-Nothing here is a promise: permits, money and breakers are taken by whoever sends (`standing.entered`, `reserve`),
+Nothing here is a promise: permits, money and breakers are taken by whoever sends (`standing.entered`, the ledger),
 and a plan is made anew after each failure.
 """
 
