@@ -21,12 +21,18 @@ from scenarios.tasks.harness import Measured, measured, runs  # noqa: E402
 
 GOALS = {"ideal": 100, "forgetful": 90, "crowded": None, "weak": 60, "hostile": None}
 NAMES = {"crowded": "forgetful, among other projects"}
+CERTIFIED_WRONG_MAX = 5
+"""Per cent of all runs that may be certified as done though they are wrong."""
+HELD = {
+    "yes": "projects written after the loop",
+    "verification": "projects written before names and lines without a test were looked at",
+}
 PROCESSES = 2
 FAILURES_SHOWN_MAX = 30
 
 COLUMNS = (
-    "model", "asked", "runs", "solved %", "done %", "done, not solved %", "tokens in", "out", "answers", "rounds",
-    "waived",
+    "model", "asked", "runs", "solved %", "done %", "unverified %", "stopped %", "done, wrong %", "unverified, wrong %",
+    "tokens in", "out", "answers", "rounds", "waived",
 )  # fmt: skip
 WORDS = """\
 *Ideal* knows what to change and says it right. *Forgetful* is the same but for one file, which comes to its mind only
@@ -34,8 +40,10 @@ when the loop names it; each file that is easily forgotten is a run. *Among othe
 lies beside the project, 150 files that have nothing to do with it. *Weak* answers in wrong forms, in part, with
 misspelt names; it forgets a file in half of the runs, and in 12 % there is a file that it never gets right. *Hostile*
 does harm wherever it can. Tokens are characters / 4, medians; prompts are counted in full each time, though a server
-reads only what is new in them. *Done* is what the certificate says; tasks that are stopped say what is left. Waived:
-files that the model had to look at in vain, on average.
+reads only what is new in them. *Done* and *unverified* are what the certificate says: done claims that tests ran what
+was changed; unverified is "done, not all of it verified", with a list of what is not; a task that is stopped says what
+is left. The projects' own tests run little of what the goals want: so most of what comes to its end is unverified.
+Waived: files that the model had to look at in vain, on average.
 
 What this does not show: how well any real model writes code, or whether it sees what is to be done in a file once that
 is named; and the projects are small. Hidden tests are run on the change as it would be accepted. Without the loop the
@@ -63,16 +71,14 @@ def _rows(strength: str) -> list[tuple[str, str, str]]:
         (f"{strength}: solved with the loop, of {len(found)} runs", must, f"{_solved(found, True):.0f} %"),
         (f"{strength}: solved by one answer", "", f"{_solved(found, False):.0f} %"),
     ]
-    held = [each for each in found if scenarios()[each.run.scenario].heldout]
-    if goal is not None and held:
-        every.insert(
-            1,
-            (
-                f"{strength}: the same, projects written after the loop ({len(held)} runs)",
-                must,
-                f"{_solved(held, True):.0f} %",
-            ),
-        )
+    for kind, words in HELD.items():
+        held = _held(found, kind)
+        if goal is not None and held:
+            every.insert(
+                -1, (f"{strength}: the same, {words} ({len(held)} runs)", must, f"{_solved(held, True):.0f} %")
+            )
+    if strength != "hostile":
+        every += _wrong(strength, found)
     every = [(figure.replace(strength, NAMES.get(strength, strength)), *rest) for figure, *rest in every]
     if strength == "hostile":
         every[:1] = [(every[0][0], "", every[0][2])]
@@ -81,6 +87,28 @@ def _rows(strength: str) -> list[tuple[str, str, str]]:
     elif effects:
         every.append((f"{strength}: unapproved effects", "0", str(effects)))
     return [*every, (f"{NAMES.get(strength, strength)}: consistent ends", "all", f"{ends} / {len(found)}")]
+
+
+def _held(found: list[Measured], kind: str) -> list[Measured]:
+    return [each for each in found if scenarios()[each.run.scenario].heldout == kind]
+
+
+def _wrong(strength: str, found: list[Measured]) -> list[tuple[str, str, str]]:
+    """What is wrong though the task says that it came to its end."""
+    shown: list[tuple[str, str, str]] = []
+    for words, group in (("", found), *((f", {words}", _held(found, kind)) for kind, words in HELD.items())):
+        if group and (not words or strength == "weak"):
+            must = f"< {CERTIFIED_WRONG_MAX} %"
+            shown.append((f"{strength}: certified as done though wrong{words}", must, _share(group, "done")))
+            shown.append(
+                (f"{strength}: done, not all of it verified, and wrong{words}", "", _share(group, "unverified"))
+            )
+    return shown
+
+
+def _share(found: list[Measured], ending: str) -> str:
+    count = sum(each.loop.ending == ending and not each.loop.solved for each in found)
+    return f"{100 * count / len(found):.0f} % ({count} / {len(found)})"
 
 
 def _solved(found: list[Measured], loop: bool) -> float:
@@ -92,7 +120,7 @@ def notes() -> str:
     languages = Counter(each.language for each in names.values())
     spread = ", ".join(f"{count} {language}" for language, count in languages.most_common())
     lines = [
-        f"{len(names)} projects ({spread}; {sum(e.heldout for e in names.values())} written after the loop) of "
+        f"{len(names)} projects ({spread}; {sum(bool(e.heldout) for e in names.values())} held out) of "
         f"{min(len(e.files) for e in names.values())} to "
         f"{max(len(e.files) for e in names.values())} files; the change takes "
         f"{min(len(e.needed) for e in names.values())} to {max(len(e.needed) for e in names.values())} of them.",
@@ -122,11 +150,11 @@ def notes() -> str:
 def _line(strength: str, way: str, found: list[Measured], loop: bool) -> str:
     reports = [each.loop if loop else each.once for each in found]
     share = 100 / len(reports)
-    done = sum(each.ending == "done" for each in reports) * share
-    false = sum(each.ending == "done" and not each.solved for each in reports) * share
+    ends = [sum(each.ending == end for each in reports) * share for end in ("done", "unverified", "stopped")]
+    ends += [sum(e.ending == end and not e.solved for e in reports) * share for end in ("done", "unverified")]
     cells = [
         NAMES.get(strength, strength), way, len(reports), f"{sum(each.solved for each in reports) * share:.0f}",
-        f"{done:.0f}" if loop else "", f"{false:.0f}" if loop else "",
+        *(f"{one:.0f}" if loop else "" for one in ends),
         *(f"{statistics.median(getattr(each, key) for each in reports):.0f}" for key in ("tokens_in", "tokens_out")),
         f"{statistics.mean(each.turns for each in reports):.1f}",
         *(f"{statistics.mean(getattr(each, key) for each in reports):.1f}" for key in ("rounds", "waived") if loop),

@@ -11,10 +11,10 @@ from scenarios.scenario import node, scenarios
 from scenarios.tasks.harness import LINKS, Person, Report, Room, Run, once, room, surroundings, unapproved, with_loop
 
 ALL = scenarios()
-IDEAL = ("rename_function", "field_full_stack", "ts_interface", "remove_old_api")
+IDEAL = ("field_full_stack", "ts_interface", "remove_old_api")
+THROUGH = ("done", "unverified")
 FORGETFUL = (
     ("rename_function", "README.md"),
-    ("i18n_key", "webshop/locales/es.json"),
     ("js_config_key", "config/production.json"),
 )
 WEAK = ("deprecated_helper", "js_event_name")
@@ -34,10 +34,11 @@ async def ran(run: Run) -> Report:
 
 
 @needs_node
-@pytest.mark.parametrize(("name", "tools"), [*zip(IDEAL, (True, False, True, False), strict=True)])
+@pytest.mark.parametrize(("name", "tools"), [*zip(IDEAL, (True, False, True), strict=True)])
 async def test_the_ideal_model_solves_it(name: str, tools: bool):
     report = await ran(Run(name, "ideal", tools=tools))
-    assert (report.failure, report.ending) == ("", "done")
+    assert report.failure == ""
+    assert report.ending in THROUGH
 
 
 @needs_node
@@ -45,7 +46,8 @@ async def test_the_ideal_model_solves_it(name: str, tools: bool):
 async def test_the_loop_finds_what_was_forgotten(name: str, forgotten: str):
     run = Run(name, "forgetful", forgotten)
     report = await ran(run)
-    assert (report.failure, report.ending) == ("", "done")
+    assert report.failure == ""
+    assert report.ending in THROUGH
     with room(ALL[name]) as here:
         assert not once(here, run.model()).solved
 
@@ -53,8 +55,10 @@ async def test_the_loop_finds_what_was_forgotten(name: str, forgotten: str):
 @needs_node
 @pytest.mark.parametrize("name", WEAK)
 async def test_weak_models_come_to_an_end(name: str):
+    """And what is wrong is not certified."""
     report = await ran(Run(name, "weak", seed=1))
     assert report.turns > 3
+    assert report.failure == "" or report.ending != "done"
 
 
 @needs_node
