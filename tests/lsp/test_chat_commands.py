@@ -422,29 +422,47 @@ async def test_a_page_of_ours_links_to_files(work: Work, main: Path):
 
 
 BAD_ANSWERS = {
-    "prose": ("I would rather talk about the weather today, it is lovely outside.", ""),
-    "nothing": ("", ""),
-    "half a block": ("```python\ndef with_tax(amount, rate):\n    taxed = amount * (", "length"),
-    "another language": ("```rust\nfn with_tax(amount: f64, rate: f64) -> f64 { amount * (1.0 + rate) }\n```\n", ""),
-    "elided": ("```python\ndef with_tax(amount, rate):\n    # ... rest of the code unchanged\n```\n", ""),
+    "prose": ("I would rather talk about the weather today, it is lovely outside.", "in words where code was due"),
+    "nothing": ("", "answered nothing"),
+    "half a block": ("```python\ndef with_tax(amount, rate):\n    taxed = amount * (", "breaks off in the middle"),
+    "cut off": (fenced(BETTER), "broke off before its end"),
+    "another language": (
+        "```rust\nfn with_tax(amount: f64, rate: f64) -> f64 { amount * (1.0 + rate) }\n```\n",
+        "is rust where main.py is python",
+    ),
+    "elided": ("```python\ndef with_tax(amount, rate):\n    # ... rest of the code unchanged\n```\n", "leaves code"),
+    "no code": ("```python\ndef with_tax(amount, rate:\n    return\n```\n", "would not parse any more: line 4"),
+    "another function": (
+        "```python\ndef untaxed(amount):\n    return amount\n\n\n"
+        "def total(amounts, rate):\n    return with_tax(sum(amounts), rate)\n```\n",
+        "takes with_tax out of main.py, which nobody asked for",
+    ),
 }
 
 
-@pytest.mark.parametrize("name", sorted(BAD_ANSWERS))
-async def test_an_answer_that_is_no_change_leaves_the_file_alone(work: Work, main: Path, name: str):
-    text, reason = BAD_ANSWERS[name]
-    rule = {"chat": 1, "text": text, **({"reason": reason} if reason else {})}
-    editor = await work(rules=[rule])
+async def test_an_answer_that_is_no_change_leaves_the_file_alone(work: Work, main: Path):
+    rules = [
+        {
+            "chat": 1,
+            "prompt_contains": f"as in {name}",
+            "text": text,
+            "reason": "length" if name == "cut off" else "stop",
+        }
+        for name, (text, _) in BAD_ANSWERS.items()
+    ]
+    editor = await work(rules=rules)
     uri = await ready(editor, main)
-    with pytest.raises(ServerError) as raised:
-        await editor.run("refactor", uri, IN_IT, prompt="name the product")
-    assert raised.value.code != -32603, raised.value.message
-    assert len(raised.value.message) > 20
-    assert editor.edits == []
-    assert editor.text(uri) == SOURCE
+    for name, (_, why) in BAD_ANSWERS.items():
+        everything = {} if name == "another function" else {"start": IN_IT}
+        message = await refused(editor, "refactor", uri, **everything, prompt=f"as in {name}")
+        assert why in message, name
+        assert "nothing was changed" in message or name == "nothing", message
+        assert "etry" in message, message
+        assert editor.text(uri) == SOURCE
+        page = editor.shown[-1]
+        assert "Reply" in await editor.lenses(page)
+        assert why in (await editor.page(page)).replace("`", "").replace("\\", "")
     assert on_disk(main) == SOURCE
-    page = editor.shown[-1]
-    assert "Reply" in await editor.lenses(page)
 
 
 async def refused(editor: Editor, name: str, *place: Any, **more: Any) -> str:
@@ -462,20 +480,31 @@ async def test_what_cannot_be_worked_on_is_said(work: Work, tmp_path: Path):
     folder = tmp_path / "work"
     assert "Open a file first" in await refused(editor, "explain")
     empty = await ready(editor, folder / "empty.py")
-    assert "empty" in (await refused(editor, "explain", empty)).lower()
+    for name in ("explain", "refactor", "document", "test"):
+        assert "empty.py is empty." in await refused(editor, name, empty, prompt="do it")
     read_only = folder / "fixed.py"
     read_only.chmod(0o444)
     fixed = await ready(editor, read_only)
-    message = await refused(editor, "refactor", fixed, IN_IT, prompt="name the product")
-    assert "read-only" in message.lower() or "cannot be changed" in message.lower()
+    for name in ("refactor", "document"):
+        message = await refused(editor, name, fixed, IN_IT, prompt="name the product")
+        assert "fixed.py is read-only, so Hearth does not change it." in message
     assert (await editor.run("explain", fixed, IN_IT))["ending"] == "stop"
     big = await ready(editor, folder / "big.py")
-    assert await refused(editor, "refactor", big, (0, 0), (200_000, 0), prompt="shorten it")
+    for name in ("refactor", "explain"):
+        message = await refused(editor, name, big, (0, 0), (200_000, 0), prompt="shorten it")
+        assert "lines 1-200000 of big.py is too much for any model. Select less." in message
     editor.input = []
     uri = await ready(editor, folder / "main.py")
     assert "prompt" in await refused(editor, "ask", uri, IN_IT)  # this editor cannot ask
-    assert "nothing" in (await refused(editor, "fix", uri, IN_IT)).lower() or True
-    assert editor.text(uri) == SOURCE
+    assert "There is nothing to fix" in await refused(editor, "fix", uri, IN_IT)
+    assert "The selected lines are empty." in await refused(editor, "explain", uri, (1, 0), (2, 0))
+    # Without a selection, or with the cursor outside of all functions, the whole file is meant.
+    argument = {"uri": uri, "prompt": "name the product"}
+    assert (await editor.client.command("hearth.explain", {"uri": uri}))["ending"] == "stop"
+    done = await editor.client.command("hearth.refactor", argument)
+    assert done["applied"] is True
+    assert "taxed = amount" in editor.text(uri)
+    assert "def total" in editor.text(uri)  # the answer holds one of its two functions
 
 
 async def test_unsaved_documents_are_worked_on_as_they_are(work: Work, main: Path):
@@ -499,14 +528,13 @@ async def test_without_a_model_the_message_says_what_to_do(work: Work, main: Pat
     assert len(message) > 20
 
 
-@pytest.mark.parametrize(
-    "argument", [[], 7, {"uri": 7}, {"uri": "file:///a.py", "selection": []}, {"uri": "file:///a.py", "diagnostics": 3}]
-)
-async def test_arguments_that_make_no_sense_are_refused(work: Work, argument: Any):
+async def test_arguments_that_make_no_sense_are_refused(work: Work):
     editor = await work("x")
-    with pytest.raises(ServerError) as raised:
-        await editor.client.command("hearth.fix", argument)
-    assert raised.value.code in (-32602, -32803)
+    strange = {"uri": "file:///a.py"}
+    for argument in ([], 7, {"uri": 7}, {**strange, "selection": []}, {**strange, "diagnostics": 3}):
+        with pytest.raises(ServerError) as raised:
+            await editor.client.command("hearth.fix", argument)
+        assert raised.value.code in (-32602, -32803)
 
 
 async def test_a_client_without_versions_or_annotations_is_served_too(server, tmp_path: Path):
