@@ -21,7 +21,7 @@ from typing import Any
 from hearth.agent.abilities import abilities
 from hearth.agent.applying import apply
 from hearth.agent.base import Command, Impacted, Outcome, Parts, Step
-from hearth.agent.cassette import CassetteError, redacted, replayed
+from hearth.agent.cassette import CassetteError, redacted, replayed, unwritten
 from hearth.agent.kept import listed, settle, since, state_of
 from hearth.agent.run import resume_task, run_task
 from hearth.cli_ask import described, sentences, typed_line, visible
@@ -121,10 +121,13 @@ class _Tasking:
                 engine.gateway.targets("chat"), self._choice, engine.cloud.context_tokens(self._choice.model)
             )
             parts = Parts(engine.ask, person, home, index, abilities=able, choice=self._choice, on_page=self._progress)
-            if self._options.resume:
-                outcome = await resume_task(self._options.resume, parts)
-            else:
-                outcome = await run_task(self._options.goal, folder, parts)
+            try:
+                if self._options.resume:
+                    outcome = await resume_task(self._options.resume, parts)
+                else:
+                    outcome = await run_task(self._options.goal, folder, parts)
+            except OSError as error:
+                raise unwritten(home, error) from error
         return self._finish(outcome, folder, home)
 
     def _look_at(self, state: State, folder: Path) -> None:

@@ -85,7 +85,7 @@ class Cassette:
         try:
             self._held = lock(self.path.parent)
         except OSError as error:
-            raise self._unwritten(error) from error
+            raise unwritten(self.path.parent, error) from error
         if self._held is None:
             raise CassetteError(
                 f"The task {self.path.parent.name} is at work in another window.", "Go on with it there."
@@ -123,13 +123,7 @@ class Cassette:
         try:
             self._write(_summed(record))
         except OSError as error:
-            raise self._unwritten(error) from error
-
-    def _unwritten(self, error: OSError) -> CassetteError:
-        told = f"The task stopped: its journal cannot be written ({error.strerror or error})."
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = f"{'Make room on the disk' if full else f'Look at {self.path.parent}'}, then go on with the task."
-        return CassetteError(told, remedy)
+            raise unwritten(self.path.parent, error) from error
 
     def _write(self, line: bytes) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -141,6 +135,13 @@ class Cassette:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def unwritten(folder: Path, error: OSError) -> CassetteError:
+    """What to say where a task's folder cannot be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    remedy = f"{'Make room on the disk' if full else f'Look at {folder}'}, then go on with the task."
+    return CassetteError(f"The task stopped: what is kept of it cannot be written ({error.strerror or error}).", remedy)
 
 
 def _summed(record: dict[str, Any]) -> bytes:

@@ -16,6 +16,7 @@ from lsprotocol import types
 
 from hearth.agent.abilities import abilities
 from hearth.agent.base import Outcome, Parts
+from hearth.agent.cassette import unwritten
 from hearth.agent.kept import Kept, settle, since, state_of, unfinished
 from hearth.agent.run import resume_task, run_task
 from hearth.core.exchange import AUTO
@@ -28,7 +29,7 @@ from hearth.lsp.agreeing import FILES_SHOWN_MAX, Agreeing
 from hearth.lsp.asking import Bar, Client, Item
 from hearth.lsp.editing import Editing
 from hearth.lsp.messages import say
-from hearth.lsp.pages import TASK_PAGE, Pages
+from hearth.lsp.pages import TASK_PAGE, Pages, file_name
 
 GOAL_CHARS_MAX = 20_000
 TASKS_AT_ONCE = 2
@@ -123,17 +124,19 @@ class Tasking:
         mine: list[str] = []
         try:
             async with self.client.bar(f"Hearth: {goal[:60]}", lambda: _stop(work)) as bar:
-                outcome = await start(self._parts(engine, bar, mine))
+                outcome = await start(self._parts(engine, goal, bar, mine))
+        except OSError as error:
+            raise unwritten(self.home, error) from error
         finally:
             for identifier in mine:
                 self.running.pop(identifier, None)
         return await self._ended(goal, folder, outcome)
 
-    def _parts(self, engine: Engine, bar: Bar, mine: list[str]) -> Parts:
+    def _parts(self, engine: Engine, goal: str, bar: Bar, mine: list[str]) -> Parts:
         def on_page(identifier: str, page: str) -> None:
             fresh = identifier not in self.running
             self.running[identifier] = page
-            uri = page_of(identifier)
+            uri = page_of(identifier, goal)
             if fresh:
                 mine.append(identifier)
                 self.pages.put(uri, lambda: self.running.get(identifier, page))
@@ -155,7 +158,7 @@ class Tasking:
 
     async def _ended(self, goal: str, folder: str, outcome: Outcome) -> dict[str, Any]:
         """Show the certificate, and bring the change into the files."""
-        language, uri = self.client.language(), page_of(outcome.id)
+        language, uri = self.client.language(), page_of(outcome.id, goal)
         self.pages.put(uri, outcome.page)
         found: dict[str, Any] = {"task": outcome.id, "page": uri, "ending": outcome.ending, "stop": outcome.stop}
         if outcome.ending == "unverified":
@@ -218,9 +221,9 @@ def unsaved(folder: Path, texts: Mapping[Path, str]) -> list[str]:
     return sorted(found)
 
 
-def page_of(identifier: str) -> str:
+def page_of(identifier: str, goal: str) -> str:
     """The URI of a task's live document."""
-    return f"{TASK_PAGE}{identifier}.md"
+    return f"{TASK_PAGE}{identifier}/{file_name(goal) or identifier}.md"
 
 
 def _now(page: str) -> str:
