@@ -1,30 +1,35 @@
 """`hearth ledger`, as a user runs it."""
 
+import io
 import json
-import os
 import subprocess
-import sys
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from hearth.cli import main
 from hearth.core.ledger_record import Intent, Masked, Prices, Result
 from hearth.core.origin import file_origin
 from hearth.ledger import LedgerLog
 
-COMPILED = Path(__file__).resolve().parents[2] / ".cache" / "compiled"
-TIMEOUT_S = 60
 PRICES = Prices(Decimal("0.000002"), Decimal("0.000008"), Decimal("0.0000002"))
 
 
 def run(home: Path, *arguments: str, command: str = "ledger") -> "subprocess.CompletedProcess[str]":
-    ours = {"HEARTH_CONFIG_DIR": str(home / "config"), "HEARTH_DATA_DIR": str(home / "data")}
-    environment = {**os.environ, **ours, "PYTHONPYCACHEPREFIX": str(COMPILED), "PYTHONUTF8": "1"}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    words = [sys.executable, "-m", "hearth", command, *arguments]
-    return subprocess.run(words, env=environment, cwd=home, capture_output=True, text=True, timeout=TIMEOUT_S)
+    """The command. In this process, which spares each the start of an interpreter."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(home)
+        patch.setenv("HEARTH_CONFIG_DIR", str(home / "config"))
+        patch.setenv("HEARTH_DATA_DIR", str(home / "data"))
+        try:
+            code = main([command, *arguments])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
