@@ -6,14 +6,19 @@ Run as a program. `lives FOLDER` forks a writer for each line it reads; forking 
 import os
 import random
 import sys
+import time
+from decimal import Decimal
 from pathlib import Path
 
+from hearth.core.budget import refusal
 from hearth.core.ledger_record import Intent, Result
 from hearth.core.origin import file_origin
+from hearth.core.tally import Tally
 from hearth.errors import LedgerError
-from hearth.ledger import LedgerLog
+from hearth.ledger import Admission, LedgerLog
 
 ORIGINS_MAX = 400
+CAP, COST = Decimal("0.30"), Decimal("0.01")
 
 
 def say(*words: object) -> None:
@@ -52,6 +57,25 @@ def turns(folder: Path, count: int) -> None:
         say(handle.seq)
 
 
+def capped(folder: Path, count: int) -> None:
+    """So many requests of a hundredth each, as long as all that anybody sent today stays within the cap."""
+    log, now = LedgerLog(folder), time.time()
+
+    def admit(tally: Tally) -> None:
+        if refusal(tally.budget(CAP, now), COST, now):
+            raise LedgerError("That is enough for today.")
+
+    for number in range(count):
+        try:
+            handle = log.intent(Intent("chat", "h", estimated=COST), b"%d" % number, Admission(now - 3_600, admit))
+        except LedgerError:
+            say("refused")
+            continue
+        if number % 2:
+            log.result(Result(handle.seq, "done", cost=COST))
+        say(handle.seq)
+
+
 def limit(folder: Path) -> None:
     """Until no file may grow beyond the limit."""
     import resource
@@ -69,6 +93,8 @@ if __name__ == "__main__":
     where = Path(sys.argv[2])
     if sys.argv[1] == "lives":
         lives(where)
+    elif sys.argv[1] == "capped":
+        capped(where, int(sys.argv[3]))
     elif sys.argv[1] == "turns":
         turns(where, int(sys.argv[3]))
     else:

@@ -511,6 +511,17 @@ def test_two_processes_take_turns(folder: Path) -> None:
     assert (found.whole, found.records, found.entries) == (True, 100, 50)
 
 
+def test_two_processes_keep_one_cap(folder: Path) -> None:
+    """Each counts on from what it has read, and sees what the other has sent meanwhile."""
+    command = [sys.executable, str(WRITER), "capped", str(folder), "40"]
+    writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [writer.communicate(timeout=60)[0].split() for writer in writers]
+    assert [len(each) for each in told] == [40, 40]
+    assert len(entries(folder)) == 30
+    assert sum(each.count("refused") for each in told) == 50
+    assert verify(folder).whole
+
+
 def test_a_lock_that_is_never_released(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = filled(folder, 1)
     monkeypatch.setattr(ledger_files, "LOCK_WAIT_S", 0.05)
