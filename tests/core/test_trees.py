@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearth.core.analysis import analysed
-from hearth.core.trees import TREES_KEPT_MAX, Trees
+from hearth.core.trees import BYTES_KEPT_MAX, TREES_KEPT_MAX, Trees
 
 PYTHON = """\
 LIMIT = 3
@@ -62,6 +62,8 @@ def test_a_tree_is_made_once_and_the_oldest_go():
     for number in range(TREES_KEPT_MAX):
         trees.parsed(f"file:///{number}", "python", f"{PYTHON}# {number}\n")
     assert trees.parsed("file:///0", "python", PYTHON) is not first
+    long = PYTHON * (BYTES_KEPT_MAX // len(PYTHON) + 1)
+    assert trees.parsed("file:///long", "python", long) is not trees.parsed("file:///long", "python", long)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hearth.core.text import Snapshot
 from hearth.errors import HearthError
 
 HITS_MAX = 16
+DOCUMENTS_MAX = 30
 NAMES_MAX = 20_000
 
 
@@ -18,7 +19,7 @@ async def names(kind: Kind, typed: str, desk: Desk, documents: Sequence[Snapshot
     typed. Never raises but CancelledError."""
     found: dict[str, None] = {}
     if kind == "symbol":
-        for one in documents:
+        for one in documents[:DOCUMENTS_MAX]:
             for symbol in symbols_in(one):
                 if symbol.kind in WIDE:
                     found[f"{symbol.container}.{symbol.name}" if symbol.container else symbol.name] = None

@@ -16,7 +16,7 @@ EDITS: frozenset[Kind] = frozenset(("refactor", "fix", "test", "document"))
 """Commands that end with a proposed change."""
 SELECTION_CHARS_MAX = 1_000_000
 """A larger selection is refused: no model could take it."""
-DOCUMENTS_KEPT_MAX = 8
+DOCUMENTS_KEPT_MAX = 32
 """Whose symbols are remembered: a lightbulb asks at every move of the cursor, and a command asks several times."""
 SYMBOLS_CHARS_MAX = 1_500_000
 """In a longer document no function is looked for."""

@@ -15,8 +15,9 @@ from hearth.core.symbols import Found, symbols_of
 if TYPE_CHECKING:
     from tree_sitter import Tree
 
-TREES_KEPT_MAX = 4
-"""Of 5,000 lines each takes some 4 MB."""
+TREES_KEPT_MAX = 6
+BYTES_KEPT_MAX = 1_000_000
+"""Of their texts, together: a tree takes 25 times as much."""
 
 
 SAME_SHARE_MIN = 0.5
@@ -33,7 +34,8 @@ class Parsed(NamedTuple):
 
 
 class Trees:
-    """Of the documents asked for last, by their URIs. For one thread."""
+    """Of the documents asked for last, by their URIs. What is kept is replaced and never changed, so several threads
+    may ask."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, tuple[str, str] | None], Parsed] = OrderedDict()
@@ -46,16 +48,20 @@ class Trees:
         language = meant(language, text)
         key = (uri, grammar_for(language, text))
         before = self._kept.pop(key, None)
-        found = next((one for one in (before, *self._kept.values()) if one and one[:2] == (language, text)), None)
+        kept = list(self._kept.values())
+        found = next((one for one in (before, *kept) if one and one[:2] == (language, text)), None)
         if found is None:
             source = text.encode("utf-8", "replace")
             tree = tree_of(language, text, source, _edited(before, source) if before else None)
             found = Parsed(language, text, source, tree) if tree is not None else None
         if found is not None:
             self._kept[key] = found
-            if len(self._kept) > TREES_KEPT_MAX:
+            while len(self._kept) > TREES_KEPT_MAX or self._bytes() > BYTES_KEPT_MAX:
                 self._kept.popitem(last=False)
         return found
+
+    def _bytes(self) -> int:
+        return sum(len(one.source) for one in list(self._kept.values()))
 
     def definitions(self, uri: str, language: str, text: str) -> Found:
         """What a document defines and imports, without references."""

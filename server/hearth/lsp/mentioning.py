@@ -11,7 +11,7 @@ from lsprotocol import types
 
 from hearth.chat.attach import attach
 from hearth.chat.desk import Desk
-from hearth.chat.naming import names
+from hearth.chat.naming import DOCUMENTS_MAX, names
 from hearth.core.chat import symbols_in
 from hearth.core.markdown import safe
 from hearth.core.mentions import DETAILS, NAMED, Mention, complete, parse, partial
@@ -88,8 +88,8 @@ async def hover(text: Snapshot, where: Position, desk: Desk, documents: Sequence
 
 def _defining(mention: Mention, documents: Sequence[Snapshot]) -> str:
     """The open document that defines a symbol, "" for none: there it is looked for before search is asked."""
-    name = mention.argument.rpartition(".")[2]
-    return next((one.uri for one in documents if any(name == symbol.name for symbol in symbols_in(one))), "")
+    name, looked = mention.argument.rpartition(".")[2], documents[:DOCUMENTS_MAX]
+    return next((one.uri for one in looked if any(name == symbol.name for symbol in symbols_in(one))), "")
 
 
 def _short(text: str) -> str:
