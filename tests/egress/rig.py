@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hearth.backends.base import Chat, Delta, Finish, Generate, Probe, Usage
-from hearth.bills import ASK_AFTER_S
 from hearth.cloud import Cloud
 from hearth.core.exchange import Done, Message, Note, Part, Placed, Request, Restarted, Text, system, user
 from hearth.core.origin import file_origin
@@ -138,7 +137,7 @@ class House:
         self.courier = how.get("courier") or Courier()
         self.cloud = Cloud(
             cloud, home / "cloud", courier=self.courier, ledger=self.ledger, environ=self.environ, clock=router.clock,
-            bills_after_s=how.get("bills_after_s", ASK_AFTER_S),
+            bills_after_s=how.get("bills_after_s", ()),
         )  # fmt: skip
         masks = Masks(lambda: [folder], self.environ, home / "nobody")
         self.door = Door(self.gateway, self.cloud, self.rulings, masks)
@@ -172,7 +171,7 @@ class House:
 
 @asynccontextmanager
 async def house(tmp_path: Path, *, router: Emulator | None = None, local: Local | None = None, **how):
-    """`models`, `budget`, `approval`: cloud settings; `enabled`."""
+    """`models`, `budget`, `approval`: cloud settings; `enabled`. Bills are not asked for unless `bills_after_s` says when."""
     folder = tmp_path / "work"
     folder.mkdir(exist_ok=True)
     async with router or Emulator(clock=lambda: NOON) as emulator:
