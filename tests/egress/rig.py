@@ -171,7 +171,7 @@ class House:
 
 @asynccontextmanager
 async def house(tmp_path: Path, *, router: Emulator | None = None, local: Local | None = None, **how):
-    """`models`, `budget`, `approval`: cloud settings; `enabled`. Bills are not asked for unless `bills_after_s` says when."""
+    """`models`, `budget`, `approval`: cloud settings; `enabled`. `bills_after_s`: when bills are asked for."""
     folder = tmp_path / "work"
     folder.mkdir(exist_ok=True)
     async with router or Emulator(clock=lambda: NOON) as emulator:
