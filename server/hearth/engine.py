@@ -311,7 +311,9 @@ class Engine:
         cloud = self.cloud
         if not cloud.settings.enabled:
             return {"enabled": False, "problem": "", "host": cloud.host}
+        given = await asyncio.to_thread(cloud.consents.given)
         found: dict[str, Any] = {"enabled": True, "problem": cloud.problem, "host": cloud.host}
+        found["allowed"] = [one.as_json() for one in given]
         try:
             money = await cloud.money()
         except LedgerError as error:

@@ -25,7 +25,7 @@ def window(home: Path) -> Consents:
 
 async def test_over_the_protocol(server: Any, tmp_path: Path) -> None:
     here = window(tmp_path / "data")
-    client = await server(capabilities=EDITOR_CAPABILITIES)
+    client = await server(extra="[cloud]\nenabled = true\n", capabilities=EDITOR_CAPABILITIES)
     editor = Editor(client)
     # Nothing is allowed: nothing is asked.
     assert await editor.run("revokeConsent") == {"revoked": [], "left": []}
@@ -35,6 +35,8 @@ async def test_over_the_protocol(server: Any, tmp_path: Path) -> None:
     for kind in ("ask", "task", "explain"):
         here.grant(replace(ASKED, kind=kind), "workspace")
     allowed = {one.kind: one.id for one in here.given()}
+    status = await client.request("hearth/status")
+    assert {one["id"] for one in status["cloud"]["allowed"]} == set(allowed.values())
     editor.input = [allowed["task"]]
     found = await editor.run("revokeConsent")
     (asked,) = editor.asked
