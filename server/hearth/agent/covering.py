@@ -21,7 +21,7 @@ RANGES_MAX = 100_000
 AGO_NS = 48 * 3600 * 10**9
 """Reading is noted where the last one lies before the last change, or a day back."""
 SOURCE_NOTE = "\n\n//# sourceURL="
-SEEN_THROUGH = frozenset(("node", "mocha", "python"))
+SEEN_THROUGH = ("node", "mocha", "python", "pytest", "py.test")
 """Runners whose tests run the files as they are, in processes that are seen."""
 
 
@@ -57,7 +57,7 @@ class Probe:
         self._read.update(path for path, old in self._times.items() if _read_since(self._copy / path, old))
         name = os.path.basename(argv[0]).removesuffix(".exe")
         self._ran = True
-        self._whole = self._whole and any(name.startswith(one) for one in SEEN_THROUGH)
+        self._whole = self._whole and name.startswith(SEEN_THROUGH)
 
     def traced(self) -> Traced | None:
         """What was seen; None if nothing ran."""
