@@ -212,7 +212,9 @@ def used_by(parts: Sequence[Part]) -> tuple[Origin, ...]:
 def asked_by_user(talk: Conversation) -> str:
     """What is to be changed, in the words of the user and of the tools whose complaints are to be mended."""
     replies = (turn.asked for turn in talk.turns[1:])
-    return "\n".join((talk.command.prompt, *(one.message for one in talk.command.diagnostics), *replies))
+    command = talk.command
+    own = "write tests" if talk.kind == "test" else ""
+    return "\n".join((own, command.prompt, *(one.message for one in command.diagnostics), *replies))
 
 
 def title_of(command: Command, scope: Scope | None, name: str) -> str:

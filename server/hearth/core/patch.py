@@ -36,7 +36,7 @@ from hearth.core.patch_base import (
 )
 from hearth.core.patch_elision import is_elision
 from hearth.core.patch_hunks import blocks_of, diff_of, has_blocks, has_diff
-from hearth.core.patch_loss import Loss, check_loss, lost
+from hearth.core.patch_loss import Loss, adding, check_loss, lost
 from hearth.core.patch_match import shown
 from hearth.core.patch_part import part_pieces
 from hearth.core.patch_paths import Paths, unfit
@@ -302,7 +302,7 @@ class _Reading:
             if refused.refusal.code != "partial":
                 raise
             failed = refused
-        if (part := part_pieces(target, file.text, code)) is not None:
+        if (part := part_pieces(target, file.text, code, adds=adding(self._instruction))) is not None:
             file.notes.append(f"The answer holds only a part of {target.path}; the rest stays as it is.")
             return part
         if failed is not None:

@@ -40,6 +40,11 @@ _ASKED = re.compile(
 )
 """What asks for definitions to go, without a name."""
 _ANY_VERB = re.compile(rf"\b{_CHANGE}", re.IGNORECASE)
+_ADDS = re.compile(
+    r"\b(?:add|append|write|create|implement|generate|tests? for|new|ajout|[eé]cri|cr[eé]|a[nñ]ad|agreg|escrib|genera"
+    r"|hinzu|schreib|erstell)",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"\w+")
 
 
@@ -86,6 +91,11 @@ def lost(
         if used[name] or (written_out and not used_before[name]):
             missing.append(name)
     return Loss(tuple(dict.fromkeys(missing)), tuple(dict.fromkeys(gone)))
+
+
+def adding(instruction: str) -> bool:
+    """Whether something new was asked for."""
+    return bool(_ADDS.search(instruction))
 
 
 def check_loss(path: str, loss: Loss) -> str:
