@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from hearth.agent.run import resume_task, run_task
 from hearth.core.exchange import Request, ToolCall
 from hearth.core.task_page import certificate, page
 from hearth.core.task_protocol import Demand
+from scenarios.scenario import scenarios
+from scenarios.tasks.harness import Run, room
 
 
 def parts(player: Player, home: Path) -> Parts:
@@ -174,6 +177,49 @@ async def test_an_export_holds_no_code(tmp_path: Path):
     (tmp_path / "bare").write_bytes(b"".join(lines))
     with pytest.raises(CassetteError, match="without its texts"):
         replayed(tmp_path / "bare")
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"[A-Za-z_]{4,}", text))
+
+
+async def test_an_export_of_a_whole_task_holds_no_line_of_it(tmp_path: Path):
+    """No line, word, path, goal or folder of a project."""
+    # What is in another project's export, too, and the kind of what a tool said.
+    ours = words(b"".join(redacted(await recorded(tmp_path))).decode()) | {"tool"}
+    name = "rename_function"
+    with room(scenarios()[name]) as here:
+        scenario = here.scenario
+        told = Parts(Run(name, "ideal").model(here.places), Consenting(), here.state, trusted=False)
+        outcome = await run_task(scenario.goal, here.workspace, told)
+        assert len(outcome.changes) == len(scenario.solution)
+        path = next(here.state.glob(f"*/{NAME}"))
+        whole, bare = path.read_text(), b"".join(redacted(path)).decode()
+        texts = [*scenario.files.values(), *(text or "" for text in scenario.solution.values())]
+        mine = "\n".join([*texts, *scenario.files, *scenario.solution, scenario.goal, str(here.root)])
+    lines = {line.strip() for line in mine.split("\n") if len(line.strip()) > 5}
+    assert [line for line in lines if json.dumps(line)[1:-1] in bare] == []
+    assert (words(mine) - ours) & words(bare) == set()
+    assert len((words(mine) - ours) & words(whole)) > 60, "the original has them"
+
+
+async def test_an_export_holds_no_name_that_a_model_made_up(tmp_path: Path):
+    """A model can write a line of code where the name of an argument belongs, or as the id of a call."""
+    code = "def total_price(items):"
+
+    def odd(now: Demand, request: Request, turn: int) -> str | Say:
+        if now.phase != "implement" or turn > 1:
+            return ideal(now, request, turn)
+        call = ToolCall(f"id {code}", "read", {code: code, "kind": code, "path": "shop.py", "place": code})
+        return Say(calls=(call, ToolCall("other", code, {})))
+
+    root = project(tmp_path / "ws")
+    await run_task(GOAL, root, parts(Player(odd), tmp_path / "home"), "one")
+    path = tmp_path / "home" / "one" / NAME
+    assert code in path.read_text()
+    bare = b"".join(redacted(path)).decode()
+    assert "total_price" not in bare
+    assert "shop.py" not in bare
 
 
 async def test_nothing_is_kept_in_the_workspace(tmp_path: Path):

@@ -15,17 +15,18 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Self, cast
+from typing import Any, Self, cast, get_args, get_type_hints
 
 from hearth import __version__
 from hearth.agent.copying import removed
-from hearth.core.exchange import Message
+from hearth.core.exchange import Message, ToolCall
 from hearth.core.task import begin, observed
-from hearth.core.task_protocol import TOOL_NAMES
+from hearth.core.task_protocol import TOOL_NAMES, TOOLS
 from hearth.core.task_record import digest_of, observation, observation_of, plain, start_of
 from hearth.core.task_state import NoAnswer, Observation, Start, State, Stopped
 from hearth.errors import HearthError
@@ -38,12 +39,15 @@ NAME = "journal.jsonl"
 ID = re.compile(r"[0-9A-Za-z][\w-]{0,39}")
 SUM_CHARS = 16
 _KEPT_WHOLE = frozenset((
-    "record", "kind", "version", "product", "sum", "role", "digest", "ending", "status", "id", "call_id", "stage",
-    "place", "by",
+    "record", "kind", "version", "product", "sum", "role", "ending", "status", "stage", "place", "by",
 ))  # fmt: skip
 _BY_PATH = frozenset(("changes", "bases", "approved"))
 """Tables whose keys are paths."""
+_BY_MODEL = frozenset(("arguments",))
+"""Tables that a model has filled: of these not even a word is kept that happens to stand under a name of ours."""
 KEPT_CHARS_MAX = 64
+PARAMETERS = frozenset(name for tool in TOOLS for name in tool.parameters["properties"])
+"""The names that a tool's arguments have."""
 
 
 class CassetteError(HearthError):
@@ -258,16 +262,40 @@ def redacted(path: Path) -> Iterator[bytes]:
         yield _summed(bare)
 
 
-def _bare(value: Any, key: str, salt: str) -> Any:
+def _bare(value: Any, key: str, salt: str, *, foreign: bool = False) -> Any:
+    """`foreign`: a model, and not our own code, chose the names."""
+    foreign = foreign or key in _BY_MODEL
     if isinstance(value, dict):
         table = cast(dict[str, Any], value)
-        names = key in _BY_PATH
-        return {(_hashed(name, salt) if names else name): _bare(one, name, salt) for name, one in table.items()}
+        names = (PARAMETERS if foreign else _ours()) if key not in _BY_PATH else frozenset[str]()
+        return {
+            (name if name in names else _hashed(name, salt)): _bare(one, name, salt, foreign=foreign)
+            for name, one in table.items()
+        }
     if isinstance(value, list):
-        return [_bare(one, key, salt) for one in cast(list[Any], value)]
-    if isinstance(value, str) and value and not _shown(key, value):
+        return [_bare(one, key, salt, foreign=foreign) for one in cast(list[Any], value)]
+    if isinstance(value, str) and value and (foreign or not _shown(key, value)):
         return _hashed(value, salt)
     return value
+
+
+@cache
+def _ours() -> frozenset[str]:
+    """The names that our own code writes: of records, and of their fields."""
+    found = {"record", "version", "product", "start", "digest", "new", "seconds", "kind", "value"}
+    found |= {"role", "text", "calls", "call_id", "redacted"}
+    waiting: list[Any] = [Start, ToolCall, *get_args(Observation)]
+    seen: set[Any] = set()
+    while waiting:
+        kind = waiting.pop()
+        if kind in seen:
+            continue
+        seen.add(kind)
+        waiting += get_args(kind)
+        if is_dataclass(kind) and isinstance(kind, type):
+            found |= {one.name for one in fields(kind)}
+            waiting += get_type_hints(kind).values()
+    return frozenset(found)
 
 
 def _shown(key: str, value: str) -> bool:
