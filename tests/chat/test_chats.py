@@ -63,7 +63,7 @@ async def test_explain_streams_and_shows():
     page = one.page(talk.id)
     assert "[two numbers](file:///ws/src/a.py#L2)" in page
     assert "![" not in page
-    assert "**m**, local, on this machine: m on this machine is ready" in page
+    assert "**m**, local, on this machine: it is ready" in page
     assert "100 tokens read (40 of them cached), 9 written" in page
     assert "[src/a.py](file:///ws/src/a.py)" in page
     assert "Nothing left this machine." in page

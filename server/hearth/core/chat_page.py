@@ -4,6 +4,7 @@ price.
 A page that grows with every token is not rendered anew for each: turns that are over and lines that are whole are kept.
 """
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -55,7 +56,8 @@ class Page:
             self.rewound()
         for number in range(len(self._over), over):
             turn = talk.turns[number]
-            self._over.append(self._asked(number, turn) + safe(turn.answer.text, self._links) + _below(turn.answer))
+            said = safe(turn.answer.text, self._links).rstrip("\n")
+            self._over.append(self._asked(number, turn) + said + _below(turn.answer))
             self._joined += self._over[-1]
             self.restarted()
         parts = [_header(talk), self._joined]
@@ -101,7 +103,9 @@ def _header(talk: Conversation) -> str:
     answers = [turn.answer for turn in talk.turns]
     latest = next((one for one in reversed(answers) if one.model), None)
     if latest:
-        lines.append(f"**{safe(latest.model)}**, {_place(latest)}: {safe(latest.reason)}.")
+        # Where it is was just said.
+        reason = re.sub(rf"^{re.escape(latest.model)} on (?:this machine|a host of yours) ", "it ", latest.reason)
+        lines.append(f"**{safe(latest.model)}**, {_place(latest)}: {safe(reason)}.")
     if counted := figures(answers):
         lines.append(f"{counted}.")
     used = sources(origin for turn in talk.turns[:1] for origin in turn.used)

@@ -72,6 +72,8 @@ class Editing:
     """Of the workspace, as the editor names them: the desk knows them by their real paths."""
     now: Callable[[], float] = time.time
     marks: dict[str, Mark] = field(default_factory=dict[str, Mark])
+    undone: set[str] = field(default_factory=set[str])
+    """Changes that were taken back."""
 
     async def apply(
         self, patch: Patch, title: str, document: str, page: str = "", *, confirm: bool | None = None
@@ -130,6 +132,7 @@ class Editing:
             if not applied:
                 raise HearthError(say("edit_refused", language))
         await self._journal(self.journal.undone, entry.id)
+        self.undone.add(entry.id)
         self.forget(entry.id)
         return say("undo_done", language, files=names([*files] or [*uris.values()]))
 

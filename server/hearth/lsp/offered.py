@@ -57,7 +57,7 @@ async def code_lens(work: Workshop, params: object) -> list[types.CodeLens]:
     if uri.startswith(f"{SCHEME}:"):
         if work.consent.waits(uri):
             return actions.consent_lenses(uri)
-        return actions.page_lenses(uri, work.ls.pages.shown(uri), talking, work.session.language)
+        return actions.page_lenses(uri, work.ls.pages.rested(uri), talking, work.session.language)
     return actions.code_lenses(talking.editing.mark(uri) if talking else None, work.session.language)
 
 

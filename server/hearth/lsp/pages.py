@@ -2,16 +2,20 @@
 
 A page's text is made when the client asks for it, so a page that changes often costs nothing between two looks. The
 client is told of a change at most ten times a second, and not again before it has fetched what it was told of.
-Now and then a page rests for half a second: an editor asks for the lenses of a text only when it has stopped changing.
+Now and then a page rests for half a second, or longer: an editor asks for the lenses of a text only when it has stopped
+changing.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 SCHEME = "hearth"
+NAME_CHARS_MAX = 40
+_UNNAMED = re.compile(r"[^\w .()-]+")
 TASK_PAGE = "hearth:/task/"
 PAGES_MAX = 64
 REFRESH_S = 0.1
@@ -19,6 +23,8 @@ REFRESH_S = 0.1
 CHARS_PER_REFRESH_S = 1_000_000
 """The client is sent the whole text at each refresh: a long page is refreshed less often."""
 REST_S = 0.5
+REST_S_MAX = 2.0
+"""An editor that is busy needs a longer rest: it doubles until the editor has made use of one."""
 REST_EVERY_S = 3.0
 FETCH_WAIT_S = 0.5
 """After that a client that did not fetch a page is told again, later each time: an editor that is about to open a page,
@@ -39,7 +45,9 @@ class _Page:
     made: bool = False
     """On demand, to be made anew when it is looked at again."""
     told_at: float = 0.0
+    fetched_at: float = 0.0
     rested_at: float = 0.0
+    rest_s: float = REST_S
     tells: int = 0
     """Refreshes that were sent since the text was last fetched."""
     timer: asyncio.TimerHandle | None = None
@@ -83,8 +91,8 @@ class Pages:
             return
         pause = REFRESH_S + len(page.sent or "") / CHARS_PER_REFRESH_S
         if page.told_at - page.rested_at >= REST_EVERY_S:
-            pause = max(pause, REST_S)
-        wait = page.told_at + pause - time.monotonic()
+            pause = max(pause, page.rest_s)
+        wait = max(page.told_at, page.fetched_at) + pause - time.monotonic()
         page.timer = asyncio.get_running_loop().call_later(max(0.0, wait), self._tell, uri)
 
     def _tell(self, uri: str) -> None:
@@ -98,8 +106,8 @@ class Pages:
         if page.tells and now - page.told_at < pause:
             page.timer = loop.call_later(max(REFRESH_S, page.told_at + pause - now), self._tell, uri)
         elif page.text() != page.sent:
-            if page.told_at and now - page.told_at >= REST_S:
-                page.rested_at = now
+            if page.told_at and now - max(page.told_at, page.fetched_at) >= page.rest_s:
+                page.rested_at, page.rest_s = now, min(REST_S_MAX, 2 * page.rest_s)
             page.told_at, page.tells = now, page.tells + 1
             self._refresh(page.uri)
             if page.tells < TELLS_MAX:
@@ -117,7 +125,7 @@ class Pages:
             page.made = isinstance(made, str)
         if page.timer is not None:
             page.timer.cancel()
-        page.timer, page.tells = None, 0
+        page.timer, page.tells, page.fetched_at = None, 0, time.monotonic()
         page.sent = page.text()
         return page.sent
 
@@ -125,6 +133,12 @@ class Pages:
         """What the client was last sent of a page."""
         page = self._pages.get(unquote(uri))
         return "" if page is None else page.sent or ""
+
+    def rested(self, uri: str) -> str:
+        """The same, and the client has come to ask for its lenses."""
+        if page := self._pages.get(unquote(uri)):
+            page.rest_s = REST_S
+        return self.shown(uri)
 
     def drop(self, uri: str) -> None:
         """Forget a page."""
@@ -140,4 +154,11 @@ class Pages:
 
 def task_of(uri: str) -> str:
     """The task whose document a URI is, "" for none."""
-    return uri.removeprefix(TASK_PAGE).removesuffix(".md") if uri.startswith(TASK_PAGE) else ""
+    if not uri.startswith(TASK_PAGE):
+        return ""
+    return uri.removeprefix(TASK_PAGE).partition("/")[0].removesuffix(".md")
+
+
+def file_name(title: str) -> str:
+    """The last part of a page's URI, which an editor writes on the tab; "" for a title without words."""
+    return quote(" ".join(_UNNAMED.sub(" ", title).split())[:NAME_CHARS_MAX].strip(" ."))

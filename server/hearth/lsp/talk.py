@@ -7,14 +7,12 @@ conversation.
 
 import asyncio
 import os
-import re
 import stat
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
-from urllib.parse import quote
 
 from lsprotocol import types
 
@@ -36,7 +34,7 @@ from hearth.lsp import convert
 from hearth.lsp.asking import Bar, Client, Item
 from hearth.lsp.editing import Applied, Editing
 from hearth.lsp.messages import say
-from hearth.lsp.pages import SCHEME, Pages
+from hearth.lsp.pages import SCHEME, Pages, file_name
 
 CHAT_PAGE = "hearth:/chat/"
 PROMPT_CHARS_MAX = 100_000
@@ -55,8 +53,6 @@ TURN = "---"
 PROPOSED_MAX = 100
 PROBLEM_CHARS_MAX = 200
 OWN_WORDS = "…"
-NAME_CHARS_MAX = 40
-_UNNAMED = re.compile(r"[^\w .()-]+")
 WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _CLOUD, _LOCAL = "cloud:", "local:"
 
@@ -146,10 +142,7 @@ class Talk:
     async def undo(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """`hearth.undoLastChange`: {change?, uri?}."""
         identifier = _text(fields, "change")
-        said = await self.editing.undo(_document(fields), identifier)
-        self.applied = {name: change for name, change in self.applied.items() if change != identifier}
-        self.tell("info", said)
-        return {"message": said}
+        return {"message": await self._undo(_document(fields), identifier)}
 
     async def keep(self, fields: Mapping[str, Any]) -> None:
         """`hearth.keep`: {change}: no lens any more."""
@@ -336,7 +329,15 @@ class Talk:
         text = say("fix_left" if verdict.left else "fix_new", language, problem=worst)
         undo, keep = say("undo", language), say("keep", language)
         if await self.client.choose(types.MessageType.Info, text, (undo, keep)) == undo:
-            self.tell("info", await self.editing.undo(document, applied.id))
+            await self._undo(document, applied.id)
+
+    async def _undo(self, document: str, identifier: str) -> str:
+        """Take back a change, the last one if none is named: no page offers that any more."""
+        said = await self.editing.undo(document, identifier)
+        self.applied = {name: change for name, change in self.applied.items() if change not in self.editing.undone}
+        self.lenses_changed()
+        self.tell("info", said)
+        return said
 
     async def _verdict(
         self, document: str, fixed: Sequence[Diagnostic], before: tuple[int, tuple[Diagnostic, ...]]
@@ -476,8 +477,7 @@ def conversation_of(uri: str) -> str:
 
 def _page(conversation: Conversation) -> str:
     """The URI of a transcript: its last part is what an editor writes on the tab."""
-    name = " ".join(_UNNAMED.sub(" ", conversation.title).split())[:NAME_CHARS_MAX].strip(" .") or conversation.kind
-    return f"{CHAT_PAGE}{conversation.id}/{quote(name)}.md"
+    return f"{CHAT_PAGE}{conversation.id}/{file_name(conversation.title) or conversation.kind}.md"
 
 
 def _text(fields: Mapping[str, Any], key: str) -> str:
