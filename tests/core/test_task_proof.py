@@ -5,7 +5,7 @@ from dataclasses import replace
 from hearth.core.task import begin
 from hearth.core.task_page import certificate, page
 from hearth.core.task_parts import Command
-from hearth.core.task_proof import NO_TEST_RUN, asking, unproved, waits
+from hearth.core.task_proof import NO_TEST_RUN, asking, summary, unproved, waits
 from hearth.core.task_state import Check, Finding, Start
 
 NAME = Finding("name", "a.py", "`totl` is used here and defined nowhere: is `total` meant?", 3)
@@ -36,6 +36,10 @@ def test_what_stays_of_it_is_said():
         "a.py: no test ran lines 5-6: x = 1 (waived: so)",
         "nobody knows",
     ]
+    assert summary(left) == (
+        "no test ran all that changed in a.py; 1 name hangs in the air; of 1 file it is not known what tests ran"
+    )
+    assert summary(replace(STATE, checks=(PASSED,))) == ""
     ended = replace(left, stage="end", ending="unverified", stop="a.py: no test ran lines 5-6")
     assert certificate(ended)["not_verified"] == unproved(left)
     assert "**Done, not all of it verified: a.py: no test ran lines 5-6.**" in page(ended)

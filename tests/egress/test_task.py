@@ -73,7 +73,7 @@ async def test_escalated_then_at_home(tmp_path, courier):
         IDEAL.scenario.write(home.folder)
         consent = Asked(["Send for this session"])
         outcome = await run_task(IDEAL.scenario.goal, home.folder, parts_of(home, consent, tmp_path))
-        assert outcome.ending == "done", outcome.stop
+        assert outcome.ending == "unverified", outcome.stop
         solved = dict(IDEAL.scenario.solution)
         assert outcome.changes == solved
         assert len(consent.proposals) == 1, "asked once for the whole task"
@@ -95,5 +95,5 @@ async def test_without_consent_it_stays_at_home(tmp_path, courier):
         IDEAL.scenario.write(home.folder)
         consent = Asked(["Use local model"])
         outcome = await run_task(IDEAL.scenario.goal, home.folder, parts_of(home, consent, tmp_path))
-        assert outcome.ending == "done", outcome.stop
+        assert outcome.ending == "unverified", outcome.stop
         assert home.left() == []

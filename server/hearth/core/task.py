@@ -29,7 +29,7 @@ from hearth.core.route import Choice
 from hearth.core.task_calls import Call, answer
 from hearth.core.task_findings import weakened
 from hearth.core.task_parts import Impacted, Step
-from hearth.core.task_proof import asking, judged_by_model, unproved, waits
+from hearth.core.task_proof import asking, judged_by_model, summary, waits
 from hearth.core.task_protocol import CORRECTIONS_MAX, QUESTIONS_MAX, SCHEMAS, STEP_FILES_MAX, STEPS_MAX, TOOLS
 from hearth.core.task_reading import impact_of, items_of, plan_of, texts_of
 from hearth.core.task_state import (
@@ -464,11 +464,8 @@ def _finished(state: State) -> State:
     if not state.changes:
         waived = any(one.waived for one in state.impacted) or bool(state.waived)
         return _ended(state, "stopped", f"nothing was changed{': what is impacted was waived' if waived else ''}")
-    reasons = unproved(state)
-    if not reasons:
-        return _ended(state, "done", "")
-    more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-    return _ended(state, "unverified", f"{reasons[0]}{more}")
+    why = summary(state)
+    return _ended(state, "unverified" if why else "done", why)
 
 
 def _ended(state: State, ending: turns.Ending, stop: str) -> State:

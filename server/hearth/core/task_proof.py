@@ -14,6 +14,8 @@ from hearth.core.task_state import Finding, State
 ASKED_MAX: Mapping[Kind, int] = {"name": 2, "uncovered": 1}
 """How often findings of these kinds are put to a model, unless it waives the file."""
 NO_TEST_RUN = "no test was run"
+NAMED_MAX = 3
+"""Files that a summary names."""
 
 
 def judged_by_model(finding: Finding) -> bool:
@@ -53,3 +55,18 @@ def unproved(state: State) -> list[str]:
             place = f"{one.path}{f':{one.line + 1}' if one.line >= 0 and one.kind != 'uncovered' else ''}: "
             found.append(f"{place if one.path else ''}{one.text}{f' (waived: {waived})' if waived else ''}")
     return [*found, *state.unknown]
+
+
+def summary(state: State) -> str:
+    """The same in a clause, "" if everything is proved."""
+    reasons = unproved(state)
+    said = [NO_TEST_RUN] if NO_TEST_RUN in reasons else []
+    paths = [one.path for one in state.findings if one.kind == "uncovered"]
+    if paths:
+        more = f" and {len(paths) - NAMED_MAX} more" if len(paths) > NAMED_MAX else ""
+        said.append(f"no test ran all that changed in {', '.join(paths[:NAMED_MAX])}{more}")
+    if count := sum(one.kind == "name" for one in state.findings):
+        said.append(f"{count} name{'s hang' if count > 1 else ' hangs'} in the air")
+    if count := len(state.unknown):
+        said.append(f"of {count} file{'s' if count > 1 else ''} it is not known what tests ran")
+    return "; ".join(said)
