@@ -51,18 +51,30 @@ def test_a_task_from_the_palette_to_the_files_and_back(open_workbench: Open, mod
     page.shot("task-done")
     assert {name: bench.read(name) for name in scenario.files} == scenario.files, "nothing is changed before"
     page("click", selector=BUTTON, text="Preview…")
-    page("see", selector=".bulk-edit-panel .monaco-list-row", text="report.py")
+    page("see", selector=".bulk-edit-panel .monaco-list-row", text="test_inventory.py")
     page.shot("task-preview")
     page("click", selector=".bulk-edit-panel .monaco-button", text="Discard")
     page("see", selector=harness.TOAST, text="did not apply")
-    # Once more, and taken as it is.
+    # Once more, with a step in other words, from the keyboard, and taken as it is.
     page("command", title="Hearth: Task over Several Files…")
     page("see", selector=INPUT, text="What should be done?")
     page("type", text=scenario.goal, delay=1)
     page("press", key="Enter")
+    page("see", selector=DIALOG, text="files may have to change")
+    page("click", selector=BUTTON, text="Go on")
+    page("see", selector=DIALOG, text="The plan has")
+    page("click", selector=BUTTON, text="Change the plan…")
+    page("see", selector=INPUT, text="Add a step…")
+    page.shot("task-plan-steps")
+    page("press", key="Enter")
+    page("see", selector=INPUT, text="Change its words…")
+    page("press", key="Enter")
+    page("see", selector=INPUT, text="What should the step do?")
+    page("type", text="Begin where it is defined")
+    page.shot("task-plan-words")
+    page("press", key="Enter")
     for words, button in (
-        ("files may have to change", "Go on"),
-        ("The plan has", "Carry out"),
+        ("1. Begin where it is defined (", "Carry out"),
         ("commands of the project would run on a copy", "Do not run"),
         ("The task is done", "Apply"),
     ):

@@ -161,17 +161,18 @@ class Tasking:
         language, uri = self.client.language(), page_of(outcome.id, goal)
         self.pages.put(uri, outcome.page)
         found: dict[str, Any] = {"task": outcome.id, "page": uri, "ending": outcome.ending, "stop": outcome.stop}
-        if outcome.ending == "unverified":
-            self.tell("warning", say("task_unverified", language, why=outcome.stop))
-        elif outcome.ending != "done":
+        through = outcome.ending in ("done", "unverified")
+        if not through:
             self.tell("warning", say("task_stopped", language, why=outcome.stop or outcome.ending))
         if not outcome.changes or outcome.ending in ("refused", "failed"):
             return found
         take, look, leave, later = (
             say(key, language) for key in ("task_take", "task_look", "task_leave", "task_later")
         )
-        key = "task_ready" if outcome.ending in ("done", "unverified") else "task_unproved"
+        key = "task_ready" if through else "task_unproved"
         text = say(key, language, count=len(outcome.changes)) + "\n" + ", ".join(sorted(outcome.changes))
+        if outcome.ending == "unverified":
+            text = say("task_unverified", language, why=outcome.stop) + "\n" + text
         answer = await self.client.choose(types.MessageType.Warning, text, (look, take, leave, later), closes=True)
         if answer == leave:
             await asyncio.to_thread(settle, self.home, outcome.id)
