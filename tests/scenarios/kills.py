@@ -198,6 +198,8 @@ async def _first(house: House, report: KillReport) -> dict[str, str]:
     watch = asyncio.create_task(_come(house, editor, when))
     await asyncio.wait((task, watch), timeout=LIFE_S, return_when=asyncio.FIRST_COMPLETED)
     report.hit = not task.done()
+    if task.done() and task.exception() is not None:
+        report.said = f"it ended of itself: {task.exception()}"
     family = _family(editor.client.process.pid)
     for one in (task, watch):
         one.cancel()
@@ -234,7 +236,7 @@ async def _second(house: House, editor: Yes, report: KillReport, *, killed_apply
             done.get("ending") in ("done", "unverified") and bool(done.get("applied")) and not editor.stranger
         )
     else:
-        report.ended = True
+        report.ended = not report.said
     after = house.seen(editor)
     report.solved = house.solves(after)
     await editor.run("undoLastChange")
