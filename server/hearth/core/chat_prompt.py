@@ -63,23 +63,25 @@ def code_parts(folder: str, path: str, snapshot: Snapshot, scope: Scope, room_to
     """A document for the prompt: whole if it is small enough, else its outline and what is around the lines in
     question; then, where those are not all of it, the lines themselves."""
     name = path or "an unsaved document"
-    lines = [line.rstrip("\r\n") for line in snapshot.lines]
-    language, count = snapshot.language, len(lines)
-    whole = "\n".join(lines)
+    language, count = snapshot.language, len(snapshot.lines)
+
+    def text_of(start: int, end: int) -> str:
+        return "\n".join(line.rstrip("\r\n") for line in snapshot.lines[start:end])
+
     parts: list[Part] = []
     everything = scope.how == "file" or (scope.start == 0 and scope.end >= count - 1)
-    if everything or tokens_about(whole) <= room_tokens * FILE_SHARE_MAX:
-        parts.append(Part(framed(f"The file {name}:", whole, language), (origin_of(folder, path),)))
+    if everything or tokens_about(snapshot.text) <= room_tokens * FILE_SHARE_MAX:
+        parts.append(Part(framed(f"The file {name}:", text_of(0, count), language), (origin_of(folder, path),)))
     else:
         if text := outline(path, symbols_in(snapshot)):
             signatures = framed(f"What else is in {name}, as signatures:", text, language)
             parts.append(Part(signatures, (origin_of(folder, path),)))
         if scope.end - scope.start <= AROUND_OF_LINES_MAX:
             first, last = max(0, scope.start - AROUND_LINES), min(count, scope.end + AROUND_LINES)
-            around = framed(f"Lines {first + 1}-{last} of {name}:", "\n".join(lines[first:last]), language)
+            around = framed(f"Lines {first + 1}-{last} of {name}:", text_of(first, last), language)
             parts.append(Part(around, (origin_of(folder, path, first, last),)))
     if not everything:
-        text = "\n".join(lines[scope.start : scope.end])
+        text = text_of(scope.start, scope.end)
         origin = origin_of(folder, path, scope.start, scope.end)
         parts.append(Part(framed(f"{_capital(place(scope, name))}:", text, language), (origin,)))
     return tuple(parts)
