@@ -400,6 +400,11 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "La tâche est terminée et {count} fichiers sont à modifier :",
         "La tarea está hecha y hay {count} archivos por cambiar:",
     ),
+    "task_to_change": (
+        "{count} files are to change:",
+        "{count} fichiers sont à modifier :",
+        "Hay {count} archivos por cambiar:",
+    ),
     "task_take": ("Apply", "Appliquer", "Aplicar"),
     "task_look": ("Preview…", "Aperçu…", "Vista previa…"),
     "task_leave": ("Discard", "Abandonner", "Descartar"),

@@ -161,15 +161,14 @@ class Tasking:
         language, uri = self.client.language(), page_of(outcome.id, goal)
         self.pages.put(uri, outcome.page)
         found: dict[str, Any] = {"task": outcome.id, "page": uri, "ending": outcome.ending, "stop": outcome.stop}
-        through = outcome.ending in ("done", "unverified")
-        if not through:
+        if outcome.ending not in ("done", "unverified"):
             self.tell("warning", say("task_stopped", language, why=outcome.stop or outcome.ending))
         if not outcome.changes or outcome.ending in ("refused", "failed"):
             return found
         take, look, leave, later = (
             say(key, language) for key in ("task_take", "task_look", "task_leave", "task_later")
         )
-        key = "task_ready" if through else "task_unproved"
+        key = {"done": "task_ready", "unverified": "task_to_change"}.get(outcome.ending, "task_unproved")
         text = say(key, language, count=len(outcome.changes)) + "\n" + ", ".join(sorted(outcome.changes))
         if outcome.ending == "unverified":
             text = say("task_unverified", language, why=outcome.stop) + "\n" + text
