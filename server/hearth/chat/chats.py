@@ -20,7 +20,7 @@ from hearth.chat.desk import Desk
 from hearth.chat.prepare import Work, asked, based, begun
 from hearth.chat.transcripts import Transcripts
 from hearth.core.chat import Command, moved
-from hearth.core.chat_docs import code_change
+from hearth.core.chat_docs import refused_code
 from hearth.core.chat_page import Page, page
 from hearth.core.chat_prompt import code_parts, system_for
 from hearth.core.conversation import Answer, Conversation, Summary, Turn, asked_by_user, condense, messages
@@ -29,6 +29,7 @@ from hearth.core.origin import PRODUCT
 from hearth.core.patch import Ability, Patch, Refusal, read
 from hearth.core.route import Choice
 from hearth.core.text import Snapshot
+from hearth.core.thoughts import Thoughts
 from hearth.errors import HearthError
 
 LOG = logging.getLogger(__name__)
@@ -37,8 +38,6 @@ CORRECTIONS_MAX = 2
 CONVERSATIONS_OPEN_MAX = 32
 """Kept in memory; others are read again from the disk."""
 STOP_WITHIN_S = 2.0
-THOUGHTS = ("<think>", "<thinking>")
-"""Some servers send what a model thinks before its answer as part of it: that is not shown."""
 
 Ask = Callable[[Request], AsyncGenerator[Event]]
 """The door, with consent bound."""
@@ -281,7 +280,7 @@ class Chats:
         self, one: _Open, request: Request, pieces: "list[str]", tell: Callable[[Update], None]
     ) -> Done | None:
         """Pass on what the door says; the answer's text goes into `pieces`."""
-        talk, thoughts, done = one.talk, _Thoughts(), None
+        talk, thoughts, done = one.talk, Thoughts(), None
         async with aclosing(self._ask(request)) as events:
             async for event in events:
                 match event:
@@ -296,7 +295,7 @@ class Chats:
                         self._answers[talk.choice.place] = event.model
                     case Restarted():
                         pieces.clear()
-                        thoughts = _Thoughts()
+                        thoughts = Thoughts()
                         one.shown.restarted()
                         _noted(talk, f"{event.note} {event.remedy}".strip())
                     case Note():
@@ -335,18 +334,7 @@ class Chats:
             )
         if talk.kind != "document" or isinstance(patch, Refusal):
             return patch
-        for edit in patch.edits:
-            language = work.snapshot.language if work.snapshot else ""
-            changed = code_change(language, edit.before or "", edit.after or "")
-            if changed:
-                return Refusal(
-                    "not_allowed",
-                    "The answer changes code, though only comments may change.",
-                    f"Your answer changes code, at `{changed}`. Give it again with every line of code exactly as it "
-                    "is: only comments and docstrings may be added or changed.",
-                    edit.path,
-                )
-        return patch
+        return refused_code(patch, work.snapshot.language if work.snapshot else "") or patch
 
     def _learn(self, model: str, work: Work, patch: Patch | Refusal) -> None:
         """Whether a model copies lines exactly enough for blocks."""
@@ -468,33 +456,6 @@ class Chats:
             )
         lead = Part("The document is another by now.\n", (PRODUCT,))
         return (lead, *code_parts(work.folder, work.path, fresh, talk.scope, room))
-
-
-class _Thoughts:
-    """Takes out what a model thinks aloud at the start of its answer."""
-
-    def __init__(self) -> None:
-        self._held = ""
-        self._mark = ""
-        self._over = False
-
-    def feed(self, text: str) -> str:
-        """What of the text so far is answer, and was not given yet."""
-        if self._over:
-            return text
-        self._held += text
-        begun = self._held.lstrip()
-        if not self._mark:
-            self._mark = next((mark for mark in THOUGHTS if begun.startswith(mark)), "")
-            if not self._mark and any(mark.startswith(begun) for mark in THOUGHTS):
-                return ""
-        if self._mark:
-            _, end, rest = self._held.partition(self._mark.replace("<", "</"))
-            if not end:
-                return ""
-            self._held = rest.lstrip("\n")
-        self._over = True
-        return self._held
 
 
 def _drop_unanswered(talk: Conversation) -> None:

@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from hearth.core.analysis import tree_of
+from hearth.core.patch_base import Patch, Refusal
 from hearth.core.scan import traits_of
 
 if TYPE_CHECKING:
@@ -116,6 +117,21 @@ def code_change(language: str, before: str, after: str) -> str:
     tokens = others if at < len(others) else mine
     texts = [token[2] for token in tokens[max(0, at - TOKENS_SHOWN) : at + TOKENS_SHOWN] if token[2]]
     return " ".join(texts)[:CODE_CHARS_SHOWN_MAX] or "the structure of the code"
+
+
+def refused_code(patch: Patch, language: str) -> Refusal | None:
+    """Why a patch that may only add comments is refused; None where it leaves the code alone."""
+    for edit in patch.edits:
+        changed = code_change(language, edit.before or "", edit.after or "")
+        if changed:
+            return Refusal(
+                "not_allowed",
+                "The answer changes code, though only comments may change.",
+                f"Your answer changes code, at `{changed}`. Give it again with every line of code exactly as it is: "
+                "only comments and docstrings may be added or changed.",
+                edit.path,
+            )
+    return None
 
 
 def _tokens(root: "Node", language: str) -> Iterator[tuple[int, str, str]]:
