@@ -89,3 +89,10 @@ async def test_a_pipe_that_nobody_reads_ends_a_program(tmp_path: Path):
     env = environment(tmp_path, tmp_path, tmp_path / "ws", "tag")
     ran, _ = await run(("/bin/sh", "-c", "yes | head -1"), tmp_path, env, (tmp_path,), "tag", 60.0)
     assert (ran.code, ran.output) == (0, "y\n")
+
+
+async def test_what_a_program_tells_its_group_is_for_the_program(tmp_path: Path):
+    env = environment(tmp_path, tmp_path, tmp_path / "ws", "tag")
+    code = "import os, signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); os.killpg(0, signal.SIGTERM)"
+    ran, _ = await run((sys.executable, "-c", code), tmp_path, env, (tmp_path,), "tag", 60.0)
+    assert (ran.code, ran.why_not) == (5, "")

@@ -32,11 +32,20 @@ WRITE_FILE, REMOVE_DIR, REMOVE_FILE = 1 << 1, 1 << 4, 1 << 5
 MAKES = sum(1 << bit for bit in range(6, 13))
 REFER, TRUNCATE = 1 << 13, 1 << 14
 NOT_FOUND = 127
+TO_THE_GROUP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What a program may send to its whole group, in which we are, too."""
 NOT_HERE = "not on this system"
 
 
 class _ServerGone(Exception):
     """Who started us is no more."""
+
+
+if sys.platform == "linux":
+    SERVER_GONE = signal.SIGRTMIN + 7
+    """One that nobody else sends."""
+else:
+    SERVER_GONE = signal.SIGTERM
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,8 +56,10 @@ def main(arguments: Sequence[str]) -> int:
         _tell(status_fd, NOT_HERE, NOT_HERE)
         return _become(argv, order["cwd"])
     libc = ctypes.CDLL(None, use_errno=True)
-    signal.signal(signal.SIGTERM, _server_gone)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    signal.signal(SERVER_GONE, _server_gone)
+    for name in TO_THE_GROUP:
+        signal.signal(name, signal.SIG_IGN)
+    libc.prctl(PR_SET_PDEATHSIG, SERVER_GONE, 0, 0, 0)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _tell(status_fd, _no_network(libc), _confined(libc, order["writable"]))
@@ -84,7 +95,8 @@ def _looked_after(libc: Any, argv: list[str], cwd: str) -> int:
     if program == 0:
         # Without us there is nobody to look after it.
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for name in (SERVER_GONE, *TO_THE_GROUP):
+            signal.signal(name, signal.SIG_DFL)
         os._exit(_become(argv, cwd))
     code = -signal.SIGKILL
     try:
@@ -95,7 +107,7 @@ def _looked_after(libc: Any, argv: list[str], cwd: str) -> int:
                 break
     except _ServerGone:
         pass
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(SERVER_GONE, signal.SIG_IGN)
     _end_children()
     if code < 0:
         if -code != signal.SIGKILL:
