@@ -1,6 +1,7 @@
 """A chat server of OpenAI's wire format: it says what a test has prepared, in pieces, and sees when it is left."""
 
 import json
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,21 +26,25 @@ class Reply:
 @dataclass
 class ChatServer:
     """`answer(messages)` says what comes next. `prompts`: every request's messages as one text. `left`: when a client
-    went away before the end, in `time.monotonic()`."""
+    went away before the end, in `time.time()`; `sent`: when each piece of the last answer was sent, likewise."""
 
     answer: Callable[[list[dict[str, Any]]], Reply] = lambda _messages: Reply("Nothing was prepared.")
+    model: str = MODEL
     port: int = 0
     prompts: list[str] = field(default_factory=list[str])
     left: list[float] = field(default_factory=list[float])
+    sent: list[float] = field(default_factory=list[float])
     gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    @property
+    def backend(self) -> str:
+        """This server in settings.toml, for chats alone."""
+        return f'[[backends]]\nkind = "openai"\nurl = "http://127.0.0.1:{self.port}"\nfim = "none"\nroles = ["chat"]\n'
 
     @property
     def toml(self) -> str:
         """settings.toml with this server alone, for chats alone."""
-        return (
-            f'[[backends]]\nkind = "openai"\nurl = "http://127.0.0.1:{self.port}"\nfim = "none"\nroles = ["chat"]\n'
-            "[index]\nenabled = false\n"
-        )
+        return f"{self.backend}[index]\nenabled = false\n"
 
     def says(self, text: str, **more: float) -> None:
         """From now on the answer is this."""
@@ -51,9 +56,9 @@ class ChatServer:
 
 
 @contextmanager
-def chat_server() -> Iterator[ChatServer]:
+def chat_server(model: str = MODEL) -> Iterator[ChatServer]:
     """A server on a port of its own, for as long as the block runs."""
-    script = ChatServer()
+    script = ChatServer(model=model)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -62,7 +67,7 @@ def chat_server() -> Iterator[ChatServer]:
             """Nothing on the test's own output."""
 
         def do_GET(self) -> None:
-            models = {"object": "list", "data": [{"id": MODEL, "object": "model", "max_model_len": 16_384}]}
+            models = {"object": "list", "data": [{"id": script.model, "object": "model", "max_model_len": 16_384}]}
             self._json(models if self.path == "/v1/models" else {}, 200 if self.path == "/v1/models" else 404)
 
         def do_POST(self) -> None:
@@ -72,6 +77,7 @@ def chat_server() -> Iterator[ChatServer]:
                 return
             script.prompts.append("\n".join(f"{one['role']}: {one['content']}" for one in body["messages"]))
             reply = script.answer(body["messages"])
+            script.sent.clear()
             self.close_connection = True
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
@@ -82,16 +88,20 @@ def chat_server() -> Iterator[ChatServer]:
                     if number:
                         assert script.gate.acquire(timeout=HELD_S_MAX)
                     for at in range(0, len(part), PIECE_CHARS):
-                        time.sleep(reply.piece_s)
+                        # A client that is gone makes its connection readable: it is noticed at once, and not at the
+                        # second write after it.
+                        if reply.piece_s and select.select([self.connection], [], [], reply.piece_s)[0]:
+                            raise ConnectionResetError
+                        script.sent.append(time.time())
                         self._event({"content": part[at : at + PIECE_CHARS]})
                 self._event({}, "stop")
                 self.wfile.write(b"data: [DONE]\n\n")
             except OSError:
-                script.left.append(time.monotonic())
+                script.left.append(time.time())
 
         def _event(self, delta: dict[str, Any], reason: str | None = None) -> None:
             choice = {"index": 0, "delta": delta, "finish_reason": reason}
-            event = {"id": "1", "object": "chat.completion.chunk", "model": MODEL, "choices": [choice]}
+            event = {"id": "1", "object": "chat.completion.chunk", "model": script.model, "choices": [choice]}
             self.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
             self.wfile.flush()
 

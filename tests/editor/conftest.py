@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,27 @@ def extensions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember a failure, so that the fixture below can show what the editor looked like."""
+    """Show what the editor looked like at a failure: here, or in the fixture of those that open one themselves."""
     report = yield
     item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    if report.failed and isinstance(item, pytest.Function):
+        for bench in [one for one in item.funcargs.values() if isinstance(one, harness.Workbench)]:
+            with suppress(AssertionError):
+                bench.page.shot(f"failed-{item.name}")
     return report
+
+
+@pytest.fixture(scope="module")
+def open_shared(tmp_path_factory: pytest.TempPathFactory, extensions: Path) -> Iterator[harness.Open]:
+    """`open_workbench` for one that lives as long as the tests of a file."""
+    with ExitStack() as stack:
+
+        def open_(files: dict[str, str], **options: Any) -> harness.Workbench:
+            options.setdefault("settings", {"hearth.serverPath": str(provision.venv_tool("hearth"))})
+            root = tmp_path_factory.mktemp("shared")
+            return stack.enter_context(harness.workbench(root, extensions, files, **options))
+
+        yield open_
 
 
 @pytest.fixture

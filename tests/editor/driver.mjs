@@ -9,8 +9,44 @@ const GHOST = ".ghost-text-decoration, .ghost-text, .ghost-text-decoration-previ
 const EDITOR = ".editor-instance .monaco-editor";
 const HOSTS = new Set(["127.0.0.1", "localhost", "[::1]"]);
 
-let browser, page;
+let browser, context, page;
 const foreign = [];
+const INPUT = ".quick-input-widget:visible input[type=text]";
+
+// Opens the quick input with a key. It may come late, or not at all while the editor is busy.
+async function quickInput(key) {
+  const input = page.locator(INPUT);
+  for (let attempt = 0; ; attempt++) {
+    await page.keyboard.press(key);
+    try {
+      await input.waitFor({ state: "visible", timeout: 4_000 });
+      return input;
+    } catch (error) {
+      if (attempt === 2) throw error;
+    }
+  }
+}
+
+// A browser context that notes requests to the outside, and when a key or a button of the mouse was last pressed.
+async function watched() {
+  const made = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  // No name resolves (see FLAGS), so a request to the outside fails; what the workbench's own service worker
+  // answers under a made-up address never leaves the page.
+  const outside = (request) => {
+    const { protocol, hostname } = new URL(request.url());
+    return /^(http|ws)s?:$/.test(protocol) && !HOSTS.has(hostname);
+  };
+  made.on("requestfailed", (request) => outside(request) && foreign.push(request.url()));
+  made.on("response", (response) => {
+    if (outside(response.request()) && !response.fromServiceWorker()) foreign.push(response.url());
+  });
+  await made.addInitScript(() => {
+    for (const kind of ["keydown", "mousedown"]) {
+      window.addEventListener(kind, (event) => (window.lastPressed = performance.timeOrigin + event.timeStamp), true);
+    }
+  });
+  return made;
+}
 
 // The ghost text as one reads it: the rest of the cursor's line first, then the lines below it.
 const ghostText = () =>
@@ -23,28 +59,20 @@ const ghostText = () =>
   }, GHOST);
 
 const operations = {
+  // A second time it opens the workbench anew, in a page of its own.
   async open({ url }) {
-    browser = await chromium.launch({ executablePath: process.env.HEARTH_CHROMIUM, headless: true, args: FLAGS });
-    const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+    await page?.close();
+    browser ??= await chromium.launch({ executablePath: process.env.HEARTH_CHROMIUM, headless: true, args: FLAGS });
+    context ??= await watched();
     page = await context.newPage();
-    // No name resolves (see FLAGS), so a request to the outside fails; what the workbench's own service worker
-    // answers under a made-up address never leaves the page.
-    const outside = (request) => {
-      const { protocol, hostname } = new URL(request.url());
-      return /^(http|ws)s?:$/.test(protocol) && !HOSTS.has(hostname);
-    };
-    context.on("requestfailed", (request) => outside(request) && foreign.push(request.url()));
-    context.on("response", (response) => {
-      if (outside(response.request()) && !response.fromServiceWorker()) foreign.push(response.url());
-    });
     await page.goto(url);
     await page.waitForSelector(".monaco-workbench", { timeout: 60_000 });
     await page.waitForSelector(`${EDITOR} .view-lines`, { timeout: 60_000 });
   },
   // What is visible on the page, by CSS selector and contained text. Fails when it does not come.
   async see({ selector, text, timeout = 30_000 }) {
-    const found = page.locator(selector, text === undefined ? {} : { hasText: text }).first();
-    await found.waitFor({ state: "visible", timeout });
+    const found = page.locator(selector, text === undefined ? {} : { hasText: text }).locator("visible=true").first();
+    await found.waitFor({ timeout });
     return found.innerText();
   },
   async gone({ selector, text, timeout = 30_000 }) {
@@ -70,8 +98,8 @@ const operations = {
     }
     throw new Error(`no link on the page: ${JSON.stringify(text)}`);
   },
-  async click({ selector, text }) {
-    await page.locator(selector, text === undefined ? {} : { hasText: text }).locator("visible=true").first().click({ timeout: 15_000 });
+  async click({ selector, text, button = "left" }) {
+    await page.locator(selector, text === undefined ? {} : { hasText: text }).locator("visible=true").first().click({ button, timeout: 15_000 });
   },
   // Puts the cursor at the end of the file in the active editor.
   async focus() {
@@ -114,20 +142,30 @@ const operations = {
     return seen;
   },
   async command({ title }) {
-    const input = page.locator(".quick-input-widget:visible input[type=text]");
-    for (let attempt = 0; ; attempt++) {
-      await page.keyboard.press("F1");
-      try {
-        await input.waitFor({ state: "visible", timeout: 4_000 });
-        break;
-      } catch (error) {
-        if (attempt === 2) throw error;
-      }
-    }
+    const input = await quickInput("F1");
     await input.fill(">" + title); // Never keyboard.type: it lands in the editor if the focus comes late.
     await page.locator(`.quick-input-list .monaco-list-row[aria-label^="${title}"]`).first().waitFor({ timeout: 15_000 });
     await input.press("Enter");
   },
+  // Opens a file of the workspace in the first group, with the cursor on a line (and column), counted from 1.
+  async go({ name, line, column = 1 }) {
+    await page.keyboard.press("Control+1");
+    const input = await quickInput("Control+p");
+    await input.fill(`${name}:${line}:${column}`);
+    await page.locator(`.quick-input-list .monaco-list-row[data-index="0"][aria-label^="${name}"]`).waitFor({ timeout: 15_000 });
+    await input.press("Enter");
+    await page.locator(`.tab.active[data-resource-name="${name}"]`).first().waitFor({ timeout: 15_000 });
+    await page.locator(".statusbar-item", { hasText: `Ln ${line}, Col ${column}` }).waitFor({ timeout: 15_000 });
+  },
+  // Types into the quick input that asks for a text (and offers no list), and presses Enter.
+  async answer({ text }) {
+    await page.locator(".quick-input-list .monaco-list-row").first().waitFor({ state: "hidden" });
+    const input = page.locator(INPUT);
+    await input.fill(text);
+    await input.press("Enter");
+  },
+  // When a key or a button of the mouse was last pressed, in seconds since 1970.
+  pressed: () => page.evaluate(() => window.lastPressed / 1000),
   text: ({ selector }) => page.locator(selector).allInnerTexts(),
   shot: ({ path, clip }) => page.screenshot({ path, clip }),
   resize: ({ width, height }) => page.setViewportSize({ width, height }),

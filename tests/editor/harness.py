@@ -6,6 +6,7 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ END_TIMEOUT_S = 20.0
 ANSWER_TIMEOUT_S = 120.0
 STATUS_ITEM = ".statusbar-item[id='hearth.hearth.hearth.status']"
 TOAST = ".notification-toast"
+CHECKER = Path(__file__).with_name("checker")
+VSIX_SCHEMA = "http://schemas.microsoft.com/developer/vsx-schema/2011"
+IDENTITY = (("Id", "name"), ("Publisher", "publisher"), ("Version", "version"))
 SETTINGS: dict[str, Any] = {
     "chat.disableAIFeatures": True,  # VSCodium's default; Hearth must work with it.
     "files.hotExit": "off",
@@ -90,6 +94,21 @@ class Workbench:
         if label:
             self.page("see", selector=STATUS_ITEM, text=label, timeout=30_000)
 
+    def open(self, name: str, locale: str = "en") -> None:
+        """Open the workbench anew, in another of Hearth's languages: the editor's own words stay English."""
+        user = self.root / "workbench" / "user"
+        pack = user / "no-words.json"
+        pack.write_text('{"contents": {}}', "utf-8")
+        of = [{"extensionIdentifier": {"id": "tests.no-words"}, "version": "1.0.0"}]
+        known = {locale: {"hash": locale, "label": locale, "extensions": of, "translations": {"vscode": str(pack)}}}
+        (user / "languagepacks.json").write_text(json.dumps(known), "utf-8")
+        (user / "User" / "argv.json").write_text(json.dumps({"locale": locale}), "utf-8")
+        self.page("open", url=address(self.port, self.folder, name))
+
+    def go(self, name: str, line: int, column: int = 1) -> None:
+        """Open a file, with the cursor on a line, counted from 1."""
+        self.page("go", name=name, line=line, column=column)
+
     def read(self, name: str) -> str:
         return (self.folder / name).read_bytes().decode()
 
@@ -115,11 +134,27 @@ def wait_for(done: Callable[[], Any], what: str, timeout_s: float = 30.0, *, req
 
 
 def install(data: Path) -> Path:
-    """The .vsix installed as a user would; answers the folder that holds it."""
-    command = provision.workbench_command(data, "--install-extension", str(provision.VSIX), "--force")
+    """The .vsix installed as a user would, and the checker of the tests; answers the folder that holds them."""
+    packed = [part for path in (provision.VSIX, packed_checker(data)) for part in ("--install-extension", str(path))]
+    command = provision.workbench_command(data, *packed, "--force")
     done = subprocess.run(command, env=provision.workbench_environ(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return data / "extensions"
+
+
+def packed_checker(data: Path) -> Path:
+    """The extension in `checker`, as a package that can be installed."""
+    data.mkdir(parents=True, exist_ok=True)
+    about = json.loads((CHECKER / "package.json").read_text("utf-8"))
+    identity = " ".join(f'{key}="{about[name]}"' for key, name in IDENTITY)
+    manifest = f"<Metadata><Identity {identity}/></Metadata>"
+    manifest = f'<PackageManifest Version="2.0.0" xmlns="{VSIX_SCHEMA}">{manifest}</PackageManifest>'
+    path = data / "checker.vsix"
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr("extension.vsixmanifest", manifest)
+        for source in CHECKER.iterdir():
+            package.write(source, f"extension/{source.name}")
+    return path
 
 
 @contextmanager

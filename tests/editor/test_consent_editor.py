@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import harness
 import pytest
 from harness import Open
-from test_chat_editor import LENS, SETTINGS, go
+from test_chat_editor import LENS, SETTINGS
 
 from openrouter.emulator import Emulator, Reply
 
@@ -63,7 +63,7 @@ def test_nothing_leaves_before_it_was_shown_and_agreed_to(open_workbench: Open, 
     )
     bench.ready()
     page = bench.page
-    go(bench, "prices.py", 7)
+    bench.go("prices.py", 7)
     page("press", key="Control+a")
     page("command", title="Hearth: Explain")
     shown = page("see", selector=".monaco-dialog-box", text=f"Send to {FREE}")
@@ -78,21 +78,27 @@ def test_nothing_leaves_before_it_was_shown_and_agreed_to(open_workbench: Open, 
     page("see", selector=".view-line", text="HEARTH_SECRET_1")
     assert router.sent_bodies == []
     router.then(Reply("From the cloud: it adds the tax."))
-    page("click", selector=LENS, text="Send")
+    page("click", selector=LENS, text="Send for this session")
     page("see", selector=".view-line", text="From the cloud: it adds the tax.")
     sent = json.dumps(router.sent_bodies)
     assert "def with_tax" in sent
     assert TOKEN not in sent
     # What left is in the ledger, and of which file.
-    go(bench, "prices.py", 7)
+    bench.go("prices.py", 7)
     page("command", title="Hearth: What Left This Machine")
     page("see", selector=".view-line", text="Of prices.py")
     page("see", selector=".view-line", text=FREE)
     page.shot("ledger")
     page("command", title="Hearth: Status")
     page("seeAnywhere", text="Prefix caching saved")
+    # What was allowed for the session is taken back: the next question asks again.
+    page("command", title="Hearth: Take Back What You Allowed")
+    page("see", selector=".quick-input-list .monaco-list-row", text="explain →")
+    page.shot("allowed")
+    page("press", key="Enter")
+    page("see", selector=harness.TOAST, text="Taken back: explain")
     # Declined, nothing leaves, and the command says so.
-    go(bench, "prices.py", 7)
+    bench.go("prices.py", 7)
     page("command", title="Hearth: Explain")
     page("see", selector=".monaco-dialog-box", text="Send to")
     before = len(router.sent_bodies)
