@@ -33,13 +33,16 @@ _ENDINGS: dict[Ending, str] = {
     "refused": "Ended by you",
     "failed": "Failed",
 }
-_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#!|~])")
+_MARKUP = re.compile(r"([\\`*\[\]<~]|(?<!\w)_|_(?!\w)|^[#>])")
+"""What Markdown would make something of, and no more: the page is read as text, too."""
+_SPAN = re.compile(r"((?<![\\`])`[^`]+`(?!`))")
 _STATUS = {"passed": "passed", "failed": "FAILED", "not verified": "not verified"}
 
 
 def escaped(text: str) -> str:
-    """A text on one line that Markdown shows as it is."""
-    return _MARKUP.sub(r"\\\1", " ".join(text.split())[:TEXT_CHARS_MAX])
+    """A text on one line that Markdown shows as it is; a span of code may stay one, as nothing in it is markup."""
+    parts = _SPAN.split(" ".join(text.split())[:TEXT_CHARS_MAX])
+    return "".join(part if number % 2 else _MARKUP.sub(r"\\\1", part) for number, part in enumerate(parts))
 
 
 def code(text: str) -> str:

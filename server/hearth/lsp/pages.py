@@ -161,4 +161,7 @@ def task_of(uri: str) -> str:
 
 def file_name(title: str) -> str:
     """The last part of a page's URI, which an editor writes on the tab; "" for a title without words."""
-    return quote(" ".join(_UNNAMED.sub(" ", title).split())[:NAME_CHARS_MAX].strip(" ."))
+    words = " ".join(_UNNAMED.sub(" ", title).split())
+    if len(words) > NAME_CHARS_MAX:
+        words = words[: NAME_CHARS_MAX + 1].rpartition(" ")[0] or words[:NAME_CHARS_MAX]
+    return quote(words.strip(" ."))
