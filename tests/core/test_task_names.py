@@ -95,9 +95,11 @@ def test_what_the_goal_spells_out_must_be_there():
     ("one", "other", "expected"),
     [
         ("max_attempts", "maxAttempts", True), ("max_attempts", "max_attempt", True), ("share", "get_share", True),
-        ("currency", "curency", True), ("receive", "recieve", True), ("currency", "Currency", True),
+        ("currency", "curency", True), ("receive", "recieve", True), ("currency", "Currency", False),
         ("max-attempts", "max_attempts", False), ("done", "none", False), ("badge-new", "badge-low", False),
-        ("cart", "card_holder", False), ("line", "line", False), ("a1", "a2", False), ("", "x", False),
+        ("TextEdit", "textEdits", False), ("LIMIT", "limits", False), ("register", "unregister", False),
+        ("merged", "merge", False), ("merge", "merged", True), ("cart", "card_holder", False),
+        ("line", "line", False), ("a1", "a2", False), ("", "x", False),
     ],
 )  # fmt: skip
 def test_what_is_almost_the_same(one, other, expected):

@@ -19,7 +19,7 @@ from hearth.core.grammars import language_of
 from hearth.core.task_library import library
 from hearth.core.task_state import Finding
 from hearth.core.task_survey import DATA, PROSE, Survey, is_test, telling
-from hearth.core.task_tokens import SCRIPTS, Token, tokens
+from hearth.core.task_tokens import READ_AS_CODE, SCRIPTS, Token, tokens
 
 NAME_CHARS_MIN = 4
 SUSPECTS_MAX = 60
@@ -27,6 +27,8 @@ FOUND_MAX = 12
 KNOWN_MAX = 60_000
 SLIP_CHARS_MIN = 4
 """A shorter word has too many neighbours."""
+LIBRARY_CHARS_MIN = 7
+"""Of a library's name that may have been meant."""
 TWO_SLIPS_CHARS_MIN = 8
 CHANGED_CHARS_MIN = 6
 """In a shorter word another letter makes another word."""
@@ -40,7 +42,7 @@ _IDENTIFIER = re.compile(r"[^\W\d][\w$]*")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_a-zA-Z]+|\d+")
 _JOINTS = re.compile(r"[\w$]+")
 _BUILTINS = frozenset((*dir(builtins), "__file__", "__path__", "__builtins__", "__annotations__", "__class__"))
-_PREFIXES = frozenset(("get", "set", "is", "has", "do", "to", "my", "new", "the", "old", "on", "in", "my"))
+_PREFIXES = frozenset(("get", "set"))
 
 
 def name_findings(before: Survey, after: Survey, changed: Sequence[str], goal: str) -> Iterator[Finding]:
@@ -67,6 +69,7 @@ class _Project:
             for token in tokens(path, after.texts[path]) if path in after.texts else ():
                 if len(token.name) >= NAME_CHARS_MIN and token.name not in before.words:
                     self._places.setdefault(token.name, []).append((path, token))
+        self._foreign: dict[str, frozenset[str]] = {}
         self._quoted = frozenset(quoted_in(goal))
         self._named = self._quoted | {name for name in _IDENTIFIER.findall(goal) if telling(name)}
 
@@ -96,7 +99,7 @@ class _Project:
         for name, places in self._new:
             for path, token in places:
                 plain = token.plain and language_of(path) in SCRIPTS
-                if token.role != "uses" or self._bound(name, path, plain=plain):
+                if token.role != "uses" or token.of in self._others(path) or self._bound(name, path, plain=plain):
                     continue
                 if meant := self._meant(name, beyond=not token.said):
                     text = f"`{name}` is used here and defined nowhere: is `{meant}` meant?"
@@ -112,9 +115,10 @@ class _Project:
             if self._after.words[name] > 1 or (is_test(path) and (token.said or not telling(name))):
                 continue
             meant = self._meant(name)
-            if token.said and not telling(name) and meant not in self._named:
-                continue  # a word in a text is mostly for people
-            if meant and not (token.said and meant[1:] == name[1:]):
+            code = language_of(path) in READ_AS_CODE
+            if code and (not token.said or not telling(name)) and meant not in self._named:
+                continue  # a definition may be for others, and a word in a text for people
+            if meant:
                 yield Finding("name", path, f"`{name}` stands nowhere else: is `{meant}` meant?", token.line)
 
     def unsaid(self) -> Iterator[Finding]:
@@ -128,6 +132,17 @@ class _Project:
             yield Finding(
                 "name", path, f"the goal names `{name}`, which stands nowhere{hint}", token.line if token else -1
             )
+
+    def _others(self, path: str) -> frozenset[str]:
+        """The names in a file by which it has what is not of the project."""
+        if path not in self._foreign:
+            found = set(_BUILTINS)
+            for one in self._after.facts(path).imports:
+                if not self._after.resolver.files(path, [one]):
+                    found.update(here for _, here in one.names)
+                    found.update((one.alias, one.module.split(".")[0], one.module.rpartition(".")[2]))
+            self._foreign[path] = frozenset(found - {""})
+        return self._foreign[path]
 
     def _texts(self) -> Iterable[str]:
         return self._after.texts.values()
@@ -143,7 +158,7 @@ class _Project:
         alive = [other for other in fitting if self._after.words[other] or other in here]
         if beyond and not alive:
             alive = [other for other in library() if abs(len(other) - len(name)) <= PREFIX_CHARS_MAX]
-            alive = [other for other in alive if len(other) > SLIP_CHARS_MIN and near(name, other)]
+            alive = [other for other in alive if len(other) >= LIBRARY_CHARS_MIN and near(name, other)]
         return max(alive, key=lambda other: (self._after.words[other], other), default="")
 
     def _same(self, name: str, places: list[tuple[str, Token]]) -> bool:
@@ -151,12 +166,7 @@ class _Project:
         return len(places) == 1 and places[0][1].role == "uses" and len(self._places.get(name, ())) >= 1
 
     def _known(self, length: int) -> list[str]:
-        return [one for one in _code_words(self._before) if abs(len(one) - length) <= PREFIX_CHARS_MAX]
-
-
-def _code_words(survey: Survey) -> list[str]:
-    """The names that stand in what is no prose."""
-    return list(survey.code_words)[:KNOWN_MAX]
+        return [one for one in self._before.code_names if abs(len(one) - length) <= PREFIX_CHARS_MAX]
 
 
 def quoted_in(goal: str) -> tuple[str, ...]:
@@ -179,11 +189,12 @@ def near(name: str, other: str) -> bool:
     if name == other:
         return False
     own, theirs = parts(name), parts(other)
-    if not own or not theirs:
-        return False
+    if not own or not theirs or _style(name) != _style(other):
+        return False  # a TextEdit is one of the textEdits, and LIMIT the limit of somebody
     if "".join(own) == "".join(theirs):
         # `max-attempts` is how others write max_attempts.
-        return _JOINTS.sub("", name) == _JOINTS.sub("", other)
+        alike = name.strip("_$").lower() == other.strip("_$").lower()
+        return not alike and _JOINTS.sub("", name) == _JOINTS.sub("", other)
     if abs(len(own) - len(theirs)) == 1:
         longer, shorter = (own, theirs) if len(own) > len(theirs) else (theirs, own)
         without = [
@@ -195,12 +206,22 @@ def near(name: str, other: str) -> bool:
     return len(own) == len(theirs) and len(unlike) == 1 and _slipped(*unlike[0])
 
 
+def _style(name: str) -> tuple[bool, bool]:
+    """Whether it begins with a capital, as classes do, or has nothing else, as constants."""
+    bare = name.strip("_$")
+    return bare[:1].isupper(), bare.isupper()
+
+
 def _slipped(one: str, other: str) -> bool:
     """Whether a word is another one but for a letter (or two, where it is long) left out, put in, swapped, changed."""
     shorter = min(len(one), len(other))
     most = 2 if shorter >= TWO_SLIPS_CHARS_MIN else 1
     if shorter < SLIP_CHARS_MIN or abs(len(one) - len(other)) > most or one.isdecimal() or other.isdecimal():
         return False
+    if abs(len(one) - len(other)) > 1 and (one in other or other in one):
+        return False  # un-register, decompress-or
+    if one in (f"{other}d", f"{other}r"):
+        return False  # merged, merger
     if len(one) == len(other) < CHANGED_CHARS_MIN and sorted(one) != sorted(other):
         return False
     return 0 < _distance(one, other, most) <= most

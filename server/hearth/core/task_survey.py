@@ -30,6 +30,7 @@ PROSE = frozenset(("markdown", "plaintext", "html"))
 DATA = frozenset(("json", "jsonc", "yaml", "toml"))
 
 _WORD = re.compile(r"[^\W\d][\w$]{2,60}(?:-[\w$]{1,40}){0,4}")
+_KEY = re.compile(r"[\"']([^\W\d][\w$-]{2,60})[\"']")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _QUOTED = re.compile(r"`([^`\n]{2,80})`|\"([\w./-]{2,80})\"|'([\w./-]{2,80})'")
 _PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.\w{1,8}")
@@ -204,13 +205,19 @@ class Survey:
         return found
 
     @cached_property
-    def code_words(self) -> tuple[str, ...]:
-        """The words of what is no prose, and looks like names: those that stand there most first."""
-        found: Counter[str] = Counter()
+    def code_names(self) -> frozenset[str]:
+        """The names in what is no prose: those of code with texts of one word, all words of data."""
+        found: set[str] = set()
         for path, text in self.texts.items():
-            if language_of(path) not in PROSE:
+            facts = self.facts(path)
+            if language_of(path) in PROSE:
+                continue
+            found.update(facts.references)
+            found.update(symbol.name for symbol in facts.symbols)
+            found.update(_KEY.findall(text))
+            if not facts.references:
                 found.update(words_in(text))
-        return tuple(word for word, _ in found.most_common())
+        return frozenset(found)
 
     @cached_property
     def _chunks(self) -> list[Piece]:

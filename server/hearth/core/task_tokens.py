@@ -70,7 +70,8 @@ _NAMING = frozenset(
 
 class Token(NamedTuple):
     """`line`: 0-based. `test`: the name of a test, which nobody has to use. `plain`: a name by itself, which only its
-    own file can define; not an attribute, not a text. `said`: a text."""
+    own file can define; not an attribute, not a text. `said`: a text. `of`: the first name of what an attribute, or an
+    argument by name, belongs to, "" for none."""
 
     name: str
     line: int
@@ -78,6 +79,7 @@ class Token(NamedTuple):
     test: bool = False
     plain: bool = False
     said: bool = False
+    of: str = ""
 
 
 def tokens(path: str, text: str) -> list[Token]:
@@ -151,7 +153,8 @@ def _walked(language: str, root: "Node") -> Iterator[Token]:
             role = _python_role(node) if language == "python" else _script_role(node)
             if role is not None:
                 plain = kind in ("identifier", "shorthand_property_identifier", "type_identifier")
-                yield Token(_text(node), node.start_point[0], role, _is_test(node), plain and not _is_member(node))
+                plain = plain and not _is_member(node)
+                yield Token(_text(node), node.start_point[0], role, _is_test(node), plain, of=_owner(node))
         waiting.extend(reversed(node.children))
 
 
@@ -180,6 +183,22 @@ def _is_member(node: "Node") -> bool:
     if parent is None or parent.type not in ("attribute", "keyword_argument"):
         return False
     return parent.child_by_field_name("attribute" if parent.type == "attribute" else "name") == node
+
+
+def _owner(node: "Node") -> str:
+    """`shop` for `total` in `shop.bill().total` and in `shop.bill(total=1)`."""
+    parent = node.parent
+    if parent is None:
+        return ""
+    if parent.type == "keyword_argument" and parent.parent is not None and parent.parent.parent is not None:
+        at = parent.parent.parent.child_by_field_name("function")
+    elif parent.type in ("attribute", "member_expression") and parent.child_by_field_name("object") != node:
+        at = parent.child_by_field_name("object")
+    else:
+        return ""
+    while at is not None and at.type not in _NAMING:
+        at = at.child_by_field_name("object") or at.child_by_field_name("function") or at.child_by_field_name("value")
+    return _text(at) if at is not None else ""
 
 
 def _is_test(node: "Node") -> bool:
