@@ -6,7 +6,7 @@ from hearth.chat.workspace import WorkspaceDesk
 from hearth.core.route import best_free
 from hearth.engine import Engine, path_of
 from hearth.lsp.session import Session
-from hearth.lsp.talk import Model
+from hearth.lsp.wanted import Model
 
 
 def desk_of(engine: Engine, session: Session) -> WorkspaceDesk:

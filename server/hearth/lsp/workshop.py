@@ -21,6 +21,7 @@ from hearth.lsp.host import HearthServer
 from hearth.lsp.messages import say
 from hearth.lsp.pages import task_of
 from hearth.lsp.talk import Talk, conversation_of
+from hearth.lsp.wanted import Wanted
 from hearth.settings import Settings, data_dir
 
 if TYPE_CHECKING:
@@ -115,6 +116,13 @@ class Workshop:
             show=ls.show_file,
             folders=lambda: session.folders,
         )
+        wanted = Wanted(
+            ls.client_side,
+            desk,
+            models=lambda: models_of(engine),
+            diagnostics=lambda uri: session.diagnostics.get(uri, (0, ())),
+            documents=session.documents,
+        )
         return Talk(
             ls.client_side,
             ls.pages,
@@ -123,9 +131,7 @@ class Workshop:
             lambda uri, line: ls.show_page(uri, line=line),
             ls.show,
             ls.lenses_changed,
-            models=lambda: models_of(engine),
-            diagnostics=lambda uri: session.diagnostics.get(uri, (0, ())),
-            documents=session.documents,
+            wanted,
         )
 
     def _consent_over(self) -> None:
