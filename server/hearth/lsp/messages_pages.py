@@ -127,26 +127,25 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "Regardez chaque modification ; celles cochées sont faites.",
         "Revise cada cambio; se hacen los marcados.",
     ),
+    # Of a message without buttons the editor shows the beginning alone.
     "edit_conflict": (
-        "{files} changed while the answer was written, so nothing was applied. Reply in the conversation to have it "
-        "done again on what is there now.",
-        "{files} a changé pendant la réponse : rien n'a été appliqué. Répondez dans la conversation pour recommencer "
+        "Nothing was applied: {files} changed while the answer was written. Reply in the conversation to have it done "
+        "again on what is there now.",
+        "Rien n'a été appliqué : {files} a changé pendant la réponse. Répondez dans la conversation pour recommencer "
         "sur le texte actuel.",
-        "{files} cambió mientras se escribía la respuesta, así que no se aplicó nada. Responda en la conversación para "
+        "No se aplicó nada: {files} cambió mientras se escribía la respuesta. Responda en la conversación para "
         "repetirlo sobre el texto actual.",
     ),
     "edit_exists": (
-        "{files} exists already, so nothing was applied.",
-        "{files} existe déjà : rien n'a été appliqué.",
-        "{files} ya existe, así que no se aplicó nada.",
+        "Nothing was applied: {files} exists already.",
+        "Rien n'a été appliqué : {files} existe déjà.",
+        "No se aplicó nada: {files} ya existe.",
     ),
     "edit_refused": (
-        "The editor did not apply the change: it was declined, or the file cannot be written. Nothing changed; Apply "
-        "in the conversation tries again.",
-        "L'éditeur n'a pas appliqué la modification : refusée, ou fichier non modifiable. Rien n'a changé ; Appliquer "
-        "dans la conversation réessaie.",
-        "El editor no aplicó el cambio: se rechazó o el archivo no se puede escribir. Nada cambió; Aplicar en la "
-        "conversación lo intenta de nuevo.",
+        "Nothing was applied: it was declined, or the file cannot be written. Apply in the conversation tries again.",
+        "Rien n'a été appliqué : refusé, ou fichier non modifiable. Appliquer dans la conversation réessaie.",
+        "No se aplicó nada: se rechazó o el archivo no se puede escribir. Aplicar en la conversación lo intenta de "
+        "nuevo.",
     ),
     "edit_no_files": (
         "This editor cannot create or delete files for Hearth, so nothing was applied.",
@@ -427,6 +426,11 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "Open its folder first; the task can go on there: {folder}",
         "Ouvrez d'abord son dossier ; la tâche peut y reprendre : {folder}",
         "Abra primero su carpeta; la tarea puede seguir allí: {folder}",
+    ),
+    "task_kept": (
+        "Nothing was applied: it was declined, or a file cannot be written. Resume a Task asks again.",
+        "Rien n'a été appliqué : refusé, ou fichier non modifiable. Reprendre une tâche repose la question.",
+        "No se aplicó nada: se rechazó o un archivo no se puede escribir. Retomar una tarea vuelve a preguntar.",
     ),
     "task_done": (
         "The task is done: {count} files changed. Its page says what proves it.",

@@ -186,7 +186,8 @@ class Tasking:
             await asyncio.to_thread(settle, self.home, outcome.id)
             self.tell("info", say("task_done", language, count=len(applied.places)))
         else:
-            self.tell("warning", applied.problem)
+            refused = applied.problem == say("edit_refused", language)
+            self.tell("warning", say("task_kept", language) if refused else applied.problem)
         return {**found, "applied": applied.done, "change": applied.id, "message": applied.problem}
 
     async def _folder(self, wanted: str) -> Path | None:
