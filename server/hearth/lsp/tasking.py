@@ -162,7 +162,7 @@ class Tasking:
         self.pages.put(uri, outcome.page)
         found: dict[str, Any] = {"task": outcome.id, "page": uri, "ending": outcome.ending, "stop": outcome.stop}
         if outcome.ending not in ("done", "unverified"):
-            self.tell("warning", say("task_stopped", language, why=outcome.stop or outcome.ending))
+            self.tell("warning", say("task_stopped", language, why=(outcome.stop or outcome.ending).rstrip(".")))
         if not outcome.changes or outcome.ending in ("refused", "failed"):
             return found
         take, look, leave, later = (
@@ -171,7 +171,7 @@ class Tasking:
         key = {"done": "task_ready", "unverified": "task_to_change"}.get(outcome.ending, "task_unproved")
         text = say(key, language, count=len(outcome.changes)) + "\n" + ", ".join(sorted(outcome.changes))
         if outcome.ending == "unverified":
-            text = say("task_unverified", language, why=outcome.stop) + "\n" + text
+            text = say("task_unverified", language, why=outcome.stop.rstrip(".")) + "\n" + text
         answer = await self.client.choose(types.MessageType.Warning, text, (look, take, leave, later), closes=True)
         if answer == leave:
             await asyncio.to_thread(settle, self.home, outcome.id)
