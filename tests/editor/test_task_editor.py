@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import harness
 import pytest
-from harness import Open
+from harness import Open, Page
 
-from chat_server import ChatServer
+from chat_server import ChatServer, Reply
 from scenarios.models import Ideal
 from scenarios.scenario import Scenario, scenarios
 from scenarios.served import served
@@ -16,7 +16,15 @@ pytestmark = pytest.mark.editor
 DIALOG = ".monaco-dialog-box"
 BUTTON = f"{DIALOG} .monaco-button"
 INPUT = ".quick-input-widget"
-SETTINGS = {"editor.minimap.enabled": False, "workbench.tips.enabled": False}
+ROW = ".quick-input-list .monaco-list-row"
+PREVIEW = ".bulk-edit-panel"
+STEP = "Begin where it is defined"
+SETTINGS = {
+    "editor.minimap.enabled": False,
+    "workbench.tips.enabled": False,
+    "files.autoSave": "afterDelay",
+    "files.autoSaveDelay": 50,
+}
 
 
 @pytest.fixture
@@ -34,35 +42,63 @@ def test_a_task_from_the_palette_to_the_files_and_back(open_workbench: Open, mod
     bench = open_workbench(dict(scenario.files), toml=model.toml, user_settings=SETTINGS)
     bench.ready()
     page = bench.page
+
+    def becomes(files: dict[str, str]) -> None:
+        harness.wait_for(lambda: {name: bench.read(name) for name in files} == files, "the files")
+
     page("command", title="Hearth: Task over Several Files…")
     page("see", selector=INPUT, text="What should be done?")
-    page("type", text=scenario.goal, delay=1)
-    page("press", key="Enter")
+    page("answer", text=scenario.goal)
+    # Enter presses what is said to go on.
     page("see", selector=DIALOG, text="files may have to change")
     page.shot("task-impacted")
-    page("click", selector=BUTTON, text="Go on")
+    page("press", key="Enter")
+    plan_changed(page)
+    answer = model.answer
+    page("see", selector=DIALOG, text="commands of the project would run on a copy")
+    model.answer = lambda _messages: Reply("\f")
+    asked = len(model.prompts)
+    page("click", selector=BUTTON, text="Do not run")
+    # The server is killed in the middle of the first step.
+    harness.wait_for(lambda: len(model.prompts) > asked, "the first step")
+    (killed,) = bench.servers()
+    killed.kill()
+    model.answer = answer
+    model.go_on()
+    # The next day, by somebody who reads French.
+    bench.open(next(iter(scenario.files)), "fr")
+    bench.ready()
+    page("command", title="Hearth: Reprendre une tâche…")
+    page("see", selector=INPUT, text="Quelle tâche reprendre ?")
+    page.shot("task-resume")
+    page("press", key="Enter")
+    page("see", selector=DIALOG, text="La tâche est terminée")
+    page("see", selector=".view-line", text=STEP)
+    page.shot("task-done")
+    becomes(scenario.files)
+    page("click", selector=BUTTON, text="Aperçu…")
+    page("see", selector=f"{PREVIEW} .monaco-list-row", text="test_inventory.py")
+    page.shot("task-preview")
+    page("click", selector=f"{PREVIEW} .monaco-button", text="Discard")
+    page("see", selector=harness.TOAST, text="Rien n'a été appliqué")
+    # It was not lost: it is asked again, and taken as it is.
+    page("command", title="Hearth: Reprendre une tâche…")
+    page("see", selector=ROW, text="get_stock")
+    page("press", key="Enter")
+    page("see", selector=DIALOG, text="La tâche est terminée")
+    page("click", selector=BUTTON, text="Appliquer")
+    page("see", selector=harness.TOAST, text="La tâche est terminée : ")
+    page.shot("task-certificate")
+    becomes(scenario.solved())
+    page("command", title="Hearth: Annuler la dernière modification")
+    becomes(dict(scenario.files))
+
+
+def plan_changed(page: Page) -> None:
+    """The first step in other words, and the plan agreed to."""
     page("see", selector=DIALOG, text="The plan has")
     page("see", selector=".view-line", text="Impacted files")
     page.shot("task-plan")
-    page("click", selector=BUTTON, text="Carry out")
-    page("see", selector=DIALOG, text="commands of the project would run on a copy")
-    page("click", selector=BUTTON, text="Do not run")
-    page("see", selector=DIALOG, text="The task is done")
-    page.shot("task-done")
-    assert {name: bench.read(name) for name in scenario.files} == scenario.files, "nothing is changed before"
-    page("click", selector=BUTTON, text="Preview…")
-    page("see", selector=".bulk-edit-panel .monaco-list-row", text="test_inventory.py")
-    page.shot("task-preview")
-    page("click", selector=".bulk-edit-panel .monaco-button", text="Discard")
-    page("see", selector=harness.TOAST, text="did not apply")
-    # Once more, with a step in other words, from the keyboard, and taken as it is.
-    page("command", title="Hearth: Task over Several Files…")
-    page("see", selector=INPUT, text="What should be done?")
-    page("type", text=scenario.goal, delay=1)
-    page("press", key="Enter")
-    page("see", selector=DIALOG, text="files may have to change")
-    page("click", selector=BUTTON, text="Go on")
-    page("see", selector=DIALOG, text="The plan has")
     page("click", selector=BUTTON, text="Change the plan…")
     page("see", selector=INPUT, text="Add a step…")
     page.shot("task-plan-steps")
@@ -70,22 +106,6 @@ def test_a_task_from_the_palette_to_the_files_and_back(open_workbench: Open, mod
     page("see", selector=INPUT, text="Change its words…")
     page("press", key="Enter")
     page("see", selector=INPUT, text="What should the step do?")
-    page("type", text="Begin where it is defined")
-    page.shot("task-plan-words")
+    page("answer", text=STEP)
+    page("see", selector=DIALOG, text=f"1. {STEP} (")
     page("press", key="Enter")
-    for words, button in (
-        ("1. Begin where it is defined (", "Carry out"),
-        ("commands of the project would run on a copy", "Do not run"),
-        ("The task is done", "Apply"),
-    ):
-        page("see", selector=DIALOG, text=words)
-        page("click", selector=BUTTON, text=button)
-    page("see", selector=harness.TOAST, text="The task is done")
-    page("see", selector=".view-line", text="Done")
-    page.shot("task-certificate")
-    page("command", title="File: Save All Files")
-    solved = scenario.solved()
-    harness.wait_for(lambda: {name: bench.read(name) for name in solved} == solved, "every file")
-    page("command", title="Hearth: Undo Last Change")
-    page("command", title="File: Save All Files")
-    harness.wait_for(lambda: {name: bench.read(name) for name in scenario.files} == scenario.files, "as before")

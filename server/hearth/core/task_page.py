@@ -33,7 +33,7 @@ _ENDINGS: dict[Ending, str] = {
     "refused": "Ended by you",
     "failed": "Failed",
 }
-_MARKUP = re.compile(r"([\\`*\[\]<~]|(?<!\w)_|_(?!\w)|^[#>])")
+_MARKUP = re.compile(r"([\\`*\[\]<~]|(?<![^\W_])_|_(?![^\W_])|^[#>])")
 """What Markdown would make something of, and no more: the page is read as text, too."""
 _SPAN = re.compile(r"((?<![\\`])`[^`]+`(?!`))")
 _STATUS = {"passed": "passed", "failed": "FAILED", "not verified": "not verified"}
@@ -79,7 +79,7 @@ def page(state: State) -> str:
         lines += ["", "## Notes", "", *[f"- {escaped(note)}" for note in state.notes]]
     if state.ending is not None:
         lines += ["", *_certificate(state)]
-    return "\n".join(lines).rstrip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
 def _now(state: State) -> str:
