@@ -391,7 +391,7 @@ def test_several_places_are_shown_first(bench: Workbench, model: ChatServer):
     page("see", selector=".view-line", text="# cents")
     page.shot("preview")
     page("click", selector=f"{PREVIEW} .monaco-button", text="Discard")
-    page("see", selector=harness.TOAST, text="did not apply")
+    page("see", selector=harness.TOAST, text="Nothing was applied")
     assert bench.read("main.py") == PYTHON
     page("click", selector=LENS, text="Apply")
     page("see", selector=f"{PREVIEW} .monaco-list-row", text="main.py")
