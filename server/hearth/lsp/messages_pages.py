@@ -82,9 +82,9 @@ WORDS: dict[str, tuple[str, str, str]] = {
     ),
     "allowed_all": ("All of them", "Tous", "Todos"),
     "allowed_facts": (
-        "{folder} · since {since} · {until}",
-        "{folder} · depuis {since} · {until}",
-        "{folder} · desde {since} · {until}",
+        "{until}, since {since}, from {folder}",
+        "{until}, depuis {since}, de {folder}",
+        "{until}, desde {since}, de {folder}",
     ),
     "allowed_kept": ("until you take it back", "jusqu'à ce que vous le repreniez", "hasta que lo retire"),
     "allowed_session": ("for this session", "pour cette session", "para esta sesión"),
