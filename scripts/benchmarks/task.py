@@ -46,9 +46,10 @@ is left. The projects' own tests run little of what the goals want: so most of w
 Waived: files that the model had to look at in vain, on average.
 
 What this does not show: how well any real model writes code, or whether it sees what is to be done in a file once that
-is named, or its slip in a line that no test ran once it is led there, as these mostly do; and the projects are small. Hidden tests are run on the change as it would be accepted. Without the loop the
-answer is applied by the patch engine, all of it or nothing. Nobody but the scripted person agrees to anything: to the
-plan, to the project's checks, and to tests losing what the goal itself takes from them."""
+is named, or its slip in a line that no test ran once it is led there, as these mostly do; and the projects are small.
+Hidden tests are run on the change as it would be accepted. Without the loop the answer is applied by the patch engine,
+all of it or nothing. Nobody but the scripted person agrees to anything: to the plan, to the project's checks, and to
+tests losing what the goal itself takes from them."""
 
 _found: dict[str, list[Measured]] = {}
 
