@@ -195,9 +195,11 @@ class _Tasking:
         elif outcome.changes:
             self._note("Nothing was changed yet: `--apply` writes it, or pipe the diff into `git apply`.")
         if outcome.ending == "unverified":
-            self._note(visible(f"not all of it is proved: {outcome.stop}."))
+            self._note(visible(f"not all of it is proved: {outcome.stop.rstrip('.')}."))
         elif outcome.ending != "done":
-            self._note(visible(f"{outcome.ending}: {outcome.stop}. `hearth task --resume {outcome.id}` goes on."))
+            self._note(
+                visible(f"{outcome.ending}: {outcome.stop.rstrip('.')}. `hearth task --resume {outcome.id}` goes on.")
+            )
         return code
 
     async def _consent(self, proposal: Proposal) -> Answer | None:
