@@ -88,7 +88,7 @@ async def test_a_fix_becomes_a_patch():
     assert edit.after == CODE.replace("a - b", "a + b")
     assert proposed.snapshot
     assert proposed.snapshot.version == 1
-    assert "A change of 1 place in src/a.py is proposed." in one.page(talk.id)
+    assert "A change of 1 place in src/a.py." in one.page(talk.id)
 
 
 async def test_a_fix_takes_the_nearest_diagnostic_of_the_editor():

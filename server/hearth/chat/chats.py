@@ -482,7 +482,7 @@ def _outcome(patch: Patch) -> str:
     if not patch.edits:
         return f"There is nothing to change. {notes}".strip()
     places = f"{patch.places} place{'s' if patch.places != 1 else ''}"
-    return f"A change of {places} in {', '.join(patch.paths)} is proposed. {notes}".strip()
+    return f"A change of {places} in {', '.join(patch.paths)}. {notes}".strip()
 
 
 def _nothing(done: Done) -> HearthError:
