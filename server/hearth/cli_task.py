@@ -194,6 +194,7 @@ class _Tasking:
             self._note(f"{len(applied)} files were changed.")
         elif outcome.changes:
             self._note("Nothing was changed yet: `--apply` writes it, or pipe the diff into `git apply`.")
+        why = outcome.stop.rstrip(".")
         if outcome.ending == "unverified":
             self._note(visible(f"not all of it is proved: {outcome.stop.rstrip('.')}."))
         elif outcome.ending != "done":
