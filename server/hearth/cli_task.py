@@ -196,11 +196,9 @@ class _Tasking:
             self._note("Nothing was changed yet: `--apply` writes it, or pipe the diff into `git apply`.")
         why = outcome.stop.rstrip(".")
         if outcome.ending == "unverified":
-            self._note(visible(f"not all of it is proved: {outcome.stop.rstrip('.')}."))
+            self._note(visible(f"not all of it is proved: {why}."))
         elif outcome.ending != "done":
-            self._note(
-                visible(f"{outcome.ending}: {outcome.stop.rstrip('.')}. `hearth task --resume {outcome.id}` goes on.")
-            )
+            self._note(visible(f"{outcome.ending}: {why}. `hearth task --resume {outcome.id}` goes on."))
         return code
 
     async def _consent(self, proposal: Proposal) -> Answer | None:
