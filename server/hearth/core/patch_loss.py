@@ -45,6 +45,8 @@ _ADDS = re.compile(
     r"|hinzu|schreib|erstell)",
     re.IGNORECASE,
 )
+_PYTHON_HEAD = re.compile(r"\s*(?:async\s+)?(?:def|class)\b|\s*self\.|[\w(\[*][^\n]*=|type\s")
+"""Of Python a file may have to be parsed as a whole again: not for lines that define nothing."""
 _WORD = re.compile(r"\w+")
 
 
@@ -61,8 +63,11 @@ def lost(
     """What `after` no longer defines. `instruction`: what the user asked for. `written_out`: the answer wrote code out
     as a whole, so that what is not in it may simply have been forgotten; else it says what it takes away. `subject`:
     names of the definitions that were to be written anew, which may well be called otherwise then."""
+    touched = _touched(language, before, after)
+    if not touched:
+        return Loss()
     was = outlined(language, before)
-    if not _touched(before, after) & {*was.values, *(one.name for one in was.symbols)}:
+    if not touched & {*was.values, *(one.name for one in was.symbols)}:
         return Loss()
     now = outlined(language, after)
     taken = _taken(was, now, language in OVERLOADS)
@@ -112,10 +117,11 @@ def check_loss(path: str, loss: Loss) -> str:
     return f"{path} does not define {_listed(loss.gone)} any more." if loss.gone else ""
 
 
-def _touched(before: str, after: str) -> set[str]:
-    """The words of all lines that are fewer now."""
+def _touched(language: str, before: str, after: str) -> set[str]:
+    """The words of all lines that are fewer now, and could define something."""
     fewer = Counter(before.splitlines()) - Counter(after.splitlines())
-    return {word for line in fewer for word in _WORD.findall(line)}
+    heads = (line for line in fewer if language != "python" or _PYTHON_HEAD.match(line))
+    return {word for line in heads for word in _WORD.findall(line)}
 
 
 def _taken(was: Outlined, now: Outlined, overloads: bool) -> list[Symbol]:
