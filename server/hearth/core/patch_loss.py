@@ -39,7 +39,11 @@ _ASKED = re.compile(
     re.IGNORECASE,
 )
 """What asks for definitions to go, without a name."""
-_ANY_VERB = re.compile(rf"\b{_CHANGE}", re.IGNORECASE)
+_ANY_VERB = re.compile(
+    rf"\b(?:{_CHANGE}|(?:never|not) (?:used|accessed|referenced)|unreachable|redefin|redeclar|duplicate|already de)",
+    re.IGNORECASE,
+)
+"""What, together with a name, asks for it to go: also in the words of compilers and linters."""
 _ADDS = re.compile(
     r"\b(?:add|append|write|create|implement|generate|tests? for|new|ajout|[eé]cri|cr[eé]|a[nñ]ad|agreg|escrib|genera"
     r"|hinzu|schreib|erstell)",
