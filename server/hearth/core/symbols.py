@@ -161,7 +161,10 @@ def _python_names(text: str) -> Counter[str]:
     inner: Counter[str] = Counter()
     for token, times in counts.items():
         if token[-1] in "\"'" and (token[0] in "fF" or (token[0] in "rR" and token[1] in "fF")):
-            for part in _IN_BRACES.findall(token):
+            parts = _IN_BRACES.findall(token)
+            if token.count("{") > len(parts):  # an f-string in one: the braces around, once more
+                parts += _IN_BRACES.findall(_IN_BRACES.sub("", token))
+            for part in parts:
                 if '"' in part or "'" in part:
                     part = _QUOTED.sub("", part)
                 for word in _WORD.findall(part):
