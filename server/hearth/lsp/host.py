@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 WORKS = "hearth.lsp.offered"
 """The module that brings the engine and everything of it."""
-ENGINE_WAIT_S = 1.0
+ENGINE_WAIT_S = 3.0
 ENGINE_COMMAND_WAIT_S = 10.0
 """A command that needs the engine waits longer for it than a keystroke does."""
 ENGINE_CLOSE_S = 1.5
