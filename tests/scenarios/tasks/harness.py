@@ -14,6 +14,7 @@ import contextvars
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -105,12 +106,23 @@ class Person(Consenting):
     async def weakened(self, findings: Sequence[str]) -> bool:
         solved = self.scenario.solved()
         meant = [path for path, text in self.scenario.files.items() if _asserts(solved.get(path)) < _asserts(text)]
-        return all(any(path in finding for path in meant) for finding in findings)
+        return all(any(path in one and _no_more(one, solved.get(path)) for path in meant) for one in findings)
 
     async def commands(self, commands: Sequence[Command], digest: str) -> bool:
         with self._memory.open("a", encoding="utf-8") as stream:
             stream.writelines(json.dumps(command.argv) + "\n" for command in commands)
         return True
+
+
+def _no_more(finding: str, goal: str | None) -> bool:
+    """Whether a finding takes no more from a test than the goal does."""
+    if match := re.search(r"has (\d+) (tests|assertions)", finding):
+        return int(match[1]) >= (_asserts(goal) if match[2] == "assertions" else _tests(goal))
+    return goal is None and "was deleted" in finding
+
+
+def _tests(text: str | None) -> int:
+    return len(re.findall(r"^\s*def test|^\s*(?:test|it)\(", text or "", re.MULTILINE))
 
 
 def _asserts(text: str | None) -> int:
