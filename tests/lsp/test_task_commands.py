@@ -73,7 +73,8 @@ async def test_a_task_from_goal_to_files_and_back(editor: Editor, tmp_path: Path
     assert edit["edit"]["changeAnnotations"], "shown before"
     pages = editor.pages[done["page"]]
     assert "## Certificate" not in pages[0], "the page lived"
-    assert "## Certificate" in await editor.page(done["page"])
+    foot = (await editor.page(done["page"])).split("\n").index("## Certificate")
+    await editor.client.until(lambda: (done["page"], foot) in zip(editor.shown, editor.lines, strict=True), "in view")
     assert [one.get("message", "").partition(" ")[0] for one in editor.asked][:1], "the user was asked"
     await editor.run("undoLastChange")
     assert now(tmp_path, editor, scenario) == scenario.files

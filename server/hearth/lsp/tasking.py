@@ -10,7 +10,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from lsprotocol import types
 
@@ -33,18 +33,28 @@ from hearth.lsp.pages import TASK_PAGE, Pages, file_name
 
 GOAL_CHARS_MAX = 20_000
 TASKS_AT_ONCE = 2
+REVEAL_WAIT_S = 3.0
+"""How long the editor may take to fetch the page before its certificate is brought into view."""
+LOOK_S = 0.05
+CERTIFICATE = "## Certificate"
+
+
+class Show(Protocol):
+    """Open a page beside, at a line."""
+
+    def __call__(self, uri: str, *, line: int | None = None) -> object: ...
 
 
 @dataclass(slots=True)
 class Tasking:
-    """`home`: where tasks are kept. `show` opens a page beside; `choice`: who the user chose to answer."""
+    """`home`: where tasks are kept. `choice`: who the user chose to answer."""
 
     engine: Callable[[], Engine | None]
     client: Client
     pages: Pages
     editing: Editing
     home: Path
-    show: Callable[[str], object]
+    show: Show
     tell: Callable[[Literal["info", "warning"], str], None]
     folders: Callable[[], Sequence[Path]]
     texts: Callable[[], Mapping[Path, str]]
@@ -52,6 +62,7 @@ class Tasking:
     choice: Callable[[], Choice] = lambda: AUTO
     running: dict[str, str] = field(default_factory=dict[str, str])
     """The last page of each task that runs, by its id."""
+    _revealing: "set[asyncio.Task[None]]" = field(default_factory=set["asyncio.Task[None]"])
 
     async def task(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """`hearth.task`: {prompt?, folder?}: a new one."""
@@ -160,6 +171,9 @@ class Tasking:
         """Show the certificate, and bring the change into the files."""
         language, uri = self.client.language(), page_of(outcome.id, goal)
         self.pages.put(uri, outcome.page)
+        revealing = asyncio.create_task(self._reveal(uri, outcome.page), name="reveal the certificate")
+        self._revealing.add(revealing)
+        revealing.add_done_callback(self._revealing.discard)
         found: dict[str, Any] = {"task": outcome.id, "page": uri, "ending": outcome.ending, "stop": outcome.stop}
         if outcome.ending not in ("done", "unverified"):
             self.tell("warning", say("task_stopped", language, why=(outcome.stop or outcome.ending).rstrip(".")))
@@ -189,6 +203,15 @@ class Tasking:
             refused = applied.problem == say("edit_refused", language)
             self.tell("warning", say("task_kept", language) if refused else applied.problem)
         return {**found, "applied": applied.done, "change": applied.id, "message": applied.problem}
+
+    async def _reveal(self, uri: str, page: str) -> None:
+        """The certificate is at the page's foot: bring it into view, once the editor has the text that it is in."""
+        line = next((at for at, text in enumerate(page.split("\n")) if text == CERTIFICATE), None)
+        for _ in range(round(REVEAL_WAIT_S / LOOK_S)):
+            if line is not None and self.pages.shown(uri) == page:
+                self.show(uri, line=line)
+                return
+            await asyncio.sleep(LOOK_S)
 
     async def _folder(self, wanted: str) -> Path | None:
         folders = list(self.folders())
