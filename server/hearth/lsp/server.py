@@ -192,10 +192,7 @@ async def did_grant_trust(ls: HearthServer, params: object) -> None:
 
 
 async def did_diagnose(ls: HearthServer, params: object) -> None:
-    uri, found = convert.diagnostics(params)
-    ls.session.diagnosed(uri, found)
-    if ls.session.engine is not None:
-        ls.session.engine.diagnosed(uri, found)
+    ls.session.diagnosed(*convert.diagnostics(params))
 
 
 async def did_focus(ls: HearthServer, params: object) -> None:

@@ -41,6 +41,8 @@ class Held:
     version: int
     document: Document | None
     refusal: Refusal | None
+    first: Snapshot | None = None
+    """As it was opened, until the engine is up: what was typed meanwhile is an edit for it, too."""
 
 
 @dataclass
@@ -74,11 +76,18 @@ class Session:
     # Documents
 
     def attach(self, engine: "Engine") -> None:
-        """The engine is up: tell it what is open already."""
+        """The engine is up: tell it what is open already, and what became of it since."""
         self.engine = engine
         engine.trusted = self.workspace_trusted
         for held in self._held.values():
-            self._tell_opened(held)
+            if held.document is not None and held.refusal is None:
+                now = held.document.snapshot()
+                engine.opened(held.first or now)
+                if held.first is not None and held.first.version != now.version:
+                    engine.changed(now)
+            held.first = None
+        for uri, (_, found) in self.diagnostics.items():
+            engine.diagnosed(uri, found)
         if self._focus:
             self.focus(*self._focus)
 
@@ -144,11 +153,13 @@ class Session:
                 self.engine.closed(uri)
 
     def diagnosed(self, uri: str, found: tuple[Diagnostic, ...]) -> None:
-        """News of a document's diagnostics."""
+        """News of what the editor's other tools say about a document."""
         number, _ = self.diagnostics.pop(uri, (0, ()))
         while len(self.diagnostics) >= DOCUMENTS_MAX:
             del self.diagnostics[next(iter(self.diagnostics))]
         self.diagnostics[uri] = (number + 1, found)
+        if self.engine is not None:
+            self.engine.diagnosed(uri, found)
 
     def lost(self, uri: str, *, opening: bool) -> None:
         """A notification about `uri` ("": unknown) did not arrive whole."""
@@ -242,11 +253,10 @@ class Session:
         document = Document(uri, language, version, text)
         self._chars += document.chars
         self._held[uri] = held = Held(language, version, document, None)
-        self._tell_opened(held)
-
-    def _tell_opened(self, held: Held) -> None:
-        if self.engine is not None and held.document is not None and held.refusal is None:
-            self.engine.opened(held.document.snapshot())
+        if self.engine is None:
+            held.first = document.snapshot()
+        else:
+            self.engine.opened(document.snapshot())
 
     def _replace(self, uri: str, held: Held, version: int, text: str | None) -> None:
         """Start a document over from its full text, if there is one."""
