@@ -117,6 +117,7 @@ class _Life(asyncio.SubprocessProtocol):
         if self._err:
             self._note(bytes(self._err))
         code = self.transport.get_returncode() if self.transport else None
+        self.close()  # whoever waits for the end may be cancelled before it comes to that
         if not self.over.done():
             self.over.set_result(-1 if code is None else code)
 
