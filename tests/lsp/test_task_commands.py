@@ -128,7 +128,8 @@ async def test_files_and_plan_are_changed_before_they_are_agreed_to(editor: Edit
     back = next(one for one in picked(editor, 99) if one.get("README.md", "").startswith("left out"))
     assert back["README.md"] == "left out: you left it out"
     values = [one["value"] for one in editor.asked if "value" in one]
-    title, _, files = first[0].removeprefix("1. ").removesuffix(")").rpartition(" (")
+    title = first[0].removeprefix("1. ")
+    files = title.removeprefix("Change ")  # which the title names, so that the dialog does not name them again
     assert values == [title, files], "what is to be changed is there to be changed"
     assert "docs/more" in await editor.page(done["page"])
 

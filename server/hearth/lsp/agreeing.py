@@ -153,7 +153,12 @@ class Agreeing:
 
 
 def _listed(steps: Sequence[Step]) -> str:
-    return "\n".join(f"{number}. {step.title} ({', '.join(step.files)})" for number, step in enumerate(steps, 1))
+    lines: list[str] = []
+    for number, step in enumerate(steps, 1):
+        said = {word.strip("`,;:()").rstrip(".") for word in step.title.split()}
+        unnamed = [path for path in step.files if path not in said]
+        lines.append(f"{number}. {step.title}" + (f" ({', '.join(unnamed)})" if unnamed else ""))
+    return "\n".join(lines)
 
 
 def _paths(text: str | None) -> tuple[str, ...]:
