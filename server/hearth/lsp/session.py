@@ -88,6 +88,7 @@ class Session:
             held.first = None
         for uri, (_, found) in self.diagnostics.items():
             engine.diagnosed(uri, found)
+        engine.configure_completion(enabled=self.completion.enabled, languages_off=self.completion.languages_off)
         if self._focus:
             self.focus(*self._focus)
 

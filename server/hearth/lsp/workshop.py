@@ -4,6 +4,7 @@ Loaded once `initialize` was answered, which it would hold up by a quarter of a 
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -34,6 +35,9 @@ def _tidied(home: Path) -> None:
         import_module("hearth.agent.kept").swept(home)
 
 
+log = logging.getLogger(__name__)
+
+
 class Workshop:
     """Of one server, `ls`. `talking` is None until the engine is up, and stays so where it cannot start."""
 
@@ -43,6 +47,7 @@ class Workshop:
         self.consent = Consent(ls.client_side, ls.show_page, self._consent_over)
         self.talking: Talk | None = None
         self._tasking: Tasking | None = None
+        self._tidying: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def opened(self, settings: Settings) -> AsyncGenerator[Engine]:
@@ -59,9 +64,10 @@ class Workshop:
                 engine.on_progress = self.ls.index_progress.told
             engine.consent = self.consent
             self.talking = self._talk(engine)
-            tidying = asyncio.create_task(asyncio.to_thread(_tidied, data_dir() / "tasks"), name="tidy tasks")
+            self._tidying = asyncio.create_task(asyncio.to_thread(_tidied, data_dir() / "tasks"), name="tidy tasks")
+            # Nobody waits for it, the end least of all: what it leaves, the next start finds.
+            self._tidying.add_done_callback(_told)
             yield engine
-            await tidying
 
     async def talk_started(self) -> "Talk":
         """The chat commands, as soon as the engine is up. Raises HearthError where it is not."""
@@ -139,3 +145,8 @@ class Workshop:
         self.ls.lenses_changed()
         if self.talking is not None:
             self.talking.show_running()
+
+
+def _told(tidying: "asyncio.Task[None]") -> None:
+    if not tidying.cancelled() and (error := tidying.exception()) is not None:
+        log.warning("what a killed task left was not tidied up", exc_info=error)
