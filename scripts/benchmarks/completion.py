@@ -98,18 +98,20 @@ async def tokens_per_key(engine: Engine) -> tuple[float, float, float]:
         text = "\n".join(above) + "\n" + typed[:count] + "\n" + "\n".join(below)
         snapshot = Snapshot.of(text, uri="file:///middle.py", language="python", version=count)
         position = snapshot.position_at(len("\n".join(above)) + 1 + count)
-        engine.changed(snapshot)
+        (engine.changed if count else engine.opened)(snapshot)
         engine._completer.memory.forget(snapshot.uri)  # so that every key asks the model, whatever it said before
         await engine.complete(snapshot, position, invoked=True)
         if count == 0:
             first = engine.gateway.totals.prefilled
+    # Before anything else is awaited: at rest the engine may give up the anchor for a better one.
+    anchor = engine._completer.pilot.anchors["file:///middle.py"]
     status = await engine.status()
     counts = status["completions"]
     assert counts["model_calls"] + counts["joined"] >= KEYS, counts
     ours = engine.gateway.totals.prefilled
     naive = 0
     dialect = DIALECTS["qwen"]
-    target, anchor = engine.gateway.target("complete"), engine._completer.pilot.anchors["file:///middle.py"]
+    target = engine.gateway.target("complete")
     assert target
     for count in range(len(typed) + 1):
         # The same text as ours, but what is typed belongs to the prefix, so that the suffix is read again.
@@ -143,7 +145,7 @@ async def slot_free_after(engine: Engine) -> list[float]:
         running = old is not None and not old.over
         joined = completer.counts.joined
         begun = time.perf_counter()
-        engine.changed(snapshot)
+        (engine.changed if number else engine.opened)(snapshot)
         asked = asyncio.create_task(engine.complete(snapshot, snapshot.position_at(len(above + typed)), invoked=True))
         await asyncio.sleep(0)
         while not asked.done() and not (completer.flight.pieces and completer.flight.place.before.endswith(typed)):
