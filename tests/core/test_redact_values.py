@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 import urllib.parse
 
 import pytest
@@ -132,6 +133,18 @@ def test_a_string_is_put_together_whole_also_in_a_long_line(length: int):
     filler, half = b"var a=1;b(a,2);" * 4_000, b"k" * length
     view = joined(filler + b'token="' + half + b'"+"' + half + b'"' + filler)
     assert b'token="' + half + half + b'"' in view.data
+
+
+@pytest.mark.parametrize("joint", ["\\\n", "\\\n    ", "^\r\n", "`\n  "])
+@pytest.mark.parametrize("cut", [20, 2_700])
+def test_a_long_secret_is_followed_over_the_end_of_a_line(cut: int, joint: str):
+    body = base64.urlsafe_b64encode(random.Random(7).randbytes(2_500)).decode().rstrip("=")
+    token = f"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJ{body[:3_400]}.{body[-43:]}"
+    out = Redactor().redact(f'curl "https://a/{token[:cut]}{joint}{token[cut:]}"\nnext = 1\n').text
+    assert token[cut - 15 : cut] not in out
+    assert token[cut : cut + 15] not in out
+    assert token[-60:-45] not in out
+    assert "next = 1" in out
 
 
 def test_escapes_are_undone_in_place():

@@ -21,6 +21,7 @@ JOINED_BYTES_MAX = 20_000
 NAME_BYTES = 200
 """How far before a string its name may stand."""
 _APART = b"\n\x7f\n"
+_QUOTES = b"\"'`"
 
 # All begin with one of a few characters, and the engine leaps from one of these to the next.
 _JOINT = re.compile(
@@ -95,7 +96,7 @@ def joined(data: bytes) -> View:
             if at >= 0:
                 view.add(data[at:stop], at, stop, linear=True)
                 view.part(stop)
-            at = max(at, _back(data, start))
+            at = max(at, _back(data, start, joint.end()))
         view.add(data[at:start], at, start, linear=True)
         at = joint.end()
     if at >= 0:
@@ -104,11 +105,13 @@ def joined(data: bytes) -> View:
     return view
 
 
-def _back(data: bytes, start: int) -> int:
+def _back(data: bytes, start: int, end: int) -> int:
     """From where on what stands before a joint is read: the line before may hold the name of what is put together."""
     least = max(0, start - JOINED_BYTES_MAX)
     own = data.rfind(b"\n", least, start)
     line = max(least, data.rfind(b"\n", least, own) + 1 if own >= 0 else least)
+    if data[start] not in _QUOTES or data[end - 1] not in _QUOTES:
+        return line  # no quote tells where the string begins; there are few such joints on a line
     opening = data.rfind(data[start : start + 1], line, start)
     return max(line, min(start - AROUND_BYTES_MAX, opening - NAME_BYTES if opening >= 0 else start))
 
@@ -117,8 +120,11 @@ def _ahead(data: bytes, at: int) -> int:
     """How far what stands behind a joint is read: the line, but of a long one not more than the string and a little."""
     most = min(len(data), at + JOINED_BYTES_MAX)
     line_end = data.find(b"\n", at, most)
+    line_end = most if line_end < 0 else line_end
+    if data[at - 1] not in _QUOTES:
+        return line_end  # a line that goes on: there is one such joint before it
     closing = data.find(data[at - 1 : at], at, most)
-    return min(most if line_end < 0 else line_end, max(at + AROUND_BYTES_MAX, closing + 1))
+    return min(line_end, max(at + AROUND_BYTES_MAX, closing + 1))
 
 
 def escapes_undone(data: bytes) -> View:
