@@ -216,11 +216,12 @@ class Cloud:
 
         Raises LedgerError.
         """
-        now = self._clock()
-        quota, cap = self.standing.quota, self._cap
-        money, quota = await self._ledger.look(
-            self._since(now), lambda tally: (tally.budget(cap, now), tally.quota(quota, now))
+        now, cap = self._clock(), self._cap
+        money, seen = await self._ledger.look(
+            self._since(now), lambda tally: (tally.budget(cap, now), tally.quota(Quota(), now))
         )
+        # What came in meanwhile stays: a refusal by the other side, permits of our own.
+        quota = quotas.counted(self.standing.quota, seen.recent, dict(seen.days), self._clock())
         self.standing = replace(self.standing, quota=quota)
         return money
 

@@ -16,6 +16,7 @@ from hearth.cloud import CONTEXT_TOKENS
 from hearth.consents import Consents
 from hearth.core.exchange import Note, Placed, Restarted, Text, Tool, assistant, system, user
 from hearth.core.origin import file_origin
+from hearth.core.quota import limited
 from hearth.core.route import Choice
 from hearth.door import CONTEXT_UNKNOWN_TOKENS
 from hearth.errors import ConsentRefused, HearthError, NobodyAnswers, NotAffordable, ServerFault
@@ -393,6 +394,18 @@ async def test_what_a_broken_answer_did_cost_is_asked_for_later(built):
         assert (await home.cloud.money()).spent == after.result.cost
         assert entries(home.home / "ledger")[-1].intent.target == f"GET /api/v1/generation?id={told['id']}"
         assert verify(home.home / "ledger").whole
+
+
+async def test_a_refusal_that_comes_in_while_money_is_counted_stays(built):
+    async with built(models=[FREE]) as home:
+        counting = asyncio.create_task(home.cloud.money())
+        await asyncio.sleep(0)  # it has begun, and waits for the ledger
+        standing = home.cloud.standing
+        home.cloud.standing = replace(standing, quota=limited(standing.quota, NOON, daily=True))
+        until = home.cloud.standing.quota.blocked_until
+        assert not counting.done()
+        await counting
+        assert home.cloud.standing.quota.blocked_until == until > NOON
 
 
 async def test_what_nobody_tells_counts_with_all_that_was_reserved(built):
