@@ -87,8 +87,9 @@ class LedgerLog:
     def __init__(self, folder: Path, clock: Clock = utc_now) -> None:
         self._folder = LedgerFolder(folder)
         self._clock = clock
-        self._open: set[int] = set()
-        self._unpriced: set[int] = set()
+        # By number, the log that it stands in, as device and inode: one that was moved away counts its own.
+        self._open: dict[int, tuple[int, int]] = {}
+        self._unpriced: dict[int, tuple[int, int]] = {}
         self.today = Today(folder)
 
     def intent(self, intent: Intent, body: bytes, admission: Admission | None = None) -> Handle:
@@ -100,8 +101,8 @@ class LedgerLog:
         if len(body) > BODY_BYTES_MAX:
             raise LedgerError(f"A request of {len(body)} bytes is too large for the ledger.", "Attach less.")
         digest = hashlib.sha256(body).hexdigest()
-        seq = self._append(replace(intent, size=len(body), sha256=digest), body, admission)
-        self._open.add(seq)
+        seq, place = self._append(replace(intent, size=len(body), sha256=digest), body, admission=admission)
+        self._open[seq] = place
         return Handle(seq, digest)
 
     def result(self, result: Result) -> int:
@@ -111,18 +112,18 @@ class LedgerLog:
         """
         if result.intent not in self._open:
             raise ValueError(f"record {result.intent} is no intent of this ledger that waits for a result")
-        seq = self._append(result, b"")
-        self._open.remove(result.intent)
+        seq, place = self._append(result, b"", self._open[result.intent])
+        del self._open[result.intent]
         if result.cost is None:
-            self._unpriced.add(result.intent)
+            self._unpriced[result.intent] = place
         return seq
 
     def bill(self, bill: Bill) -> int:
         """Record what an intent of this object cost after all, whose result did not know it; as `result`."""
         if bill.intent not in self._unpriced:
             raise ValueError(f"record {bill.intent} is no intent of this ledger that waits for a bill")
-        seq = self._append(bill, b"")
-        self._unpriced.remove(bill.intent)
+        seq, _ = self._append(bill, b"", self._unpriced[bill.intent])
+        del self._unpriced[bill.intent]
         return seq
 
     def open(self) -> Head:
@@ -130,13 +131,25 @@ class LedgerLog:
         with self._guarded(), self._ready() as (_, head):
             return head
 
-    def _append(self, what: Intent | Result | Bill, body: bytes, admission: Admission | None = None) -> int:
+    def _append(
+        self,
+        what: Intent | Result | Bill,
+        body: bytes,
+        known: tuple[int, int] | None = None,
+        *,
+        admission: Admission | None = None,
+    ) -> tuple[int, tuple[int, int]]:
+        """The record's number, and its log; `known`: in which it must be."""
         with self._guarded(), self._ready() as (log, head):
+            stat = os.fstat(log)
+            place = (stat.st_dev, stat.st_ino)
+            if known is not None and place != known:
+                raise LedgerError("The ledger was moved away meanwhile.")
             if admission is not None:
                 self.today.look(admission.since, admission.admit)
             if body:
                 self._folder.keep(hashlib.sha256(body).hexdigest(), body)
-            return self._written(log, head, what).seq
+            return self._written(log, head, what).seq, place
 
     @contextlib.contextmanager
     def _guarded(self) -> Generator[None]:

@@ -141,6 +141,12 @@ def test_a_bill_is_of_a_request_whose_cost_nobody_said(bill: Bill) -> None:
         )
 
 
+def test_a_bill_takes_nothing_away() -> None:
+    result = Result(1, "cancelled", provider="P", prompt_tokens=10, cached_tokens=4, completion_tokens=7)
+    settled = Bill(1, Decimal("0.1"), cached_tokens=0, completion_tokens=9).settled(result)
+    assert settled == replace(result, cost=Decimal("0.1"), cached_tokens=0, completion_tokens=9)
+
+
 def test_beginnings_of_a_record_are_known() -> None:
     line, previous = CHAIN[2], hash_of(CHAIN[1])
     assert all(begins_record(line[:end], 3, previous) for end in range(len(line)))

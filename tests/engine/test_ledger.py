@@ -221,6 +221,23 @@ def test_a_bill_comes_after_a_result_without_a_cost(folder: Path) -> None:
     assert (found.whole, found.records, found.entries) == (True, 3, 1)
 
 
+def test_the_numbers_of_a_ledger_that_was_moved_away_are_not_of_the_new_one(folder: Path) -> None:
+    log = LedgerLog(folder, noon)
+    billed, asked = log.intent(PRICED, b"x").seq, log.intent(PRICED, b"y").seq
+    log.result(Result(billed, "cancelled"))
+    folder.rename(folder.with_name("old"))
+    others = [LedgerLog(folder, noon).intent(PRICED, b"z").seq for _ in range(2)]
+    assert others == [billed, asked]
+    with pytest.raises(LedgerError, match="moved away"):
+        log.result(Result(asked, "done"))
+    with pytest.raises(LedgerError, match="moved away"):
+        log.bill(Bill(billed, Decimal("0.003")))
+    assert [entry.status for entry in entries(folder)] == ["no result"] * 2
+    new = log.intent(PRICED, b"").seq
+    log.result(Result(new, "done"))
+    assert verify(folder).whole
+
+
 def test_a_send_reads_what_is_new_and_no_more(folder: Path) -> None:
     """However many requests the day had, and whoever else sends."""
     filled(folder, 200)

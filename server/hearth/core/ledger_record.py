@@ -135,11 +135,15 @@ class Bill:
         return replace(
             result,
             cost=self.cost,
-            prompt_tokens=self.prompt_tokens,
-            cached_tokens=self.cached_tokens,
-            completion_tokens=self.completion_tokens,
+            prompt_tokens=_known(self.prompt_tokens, result.prompt_tokens),
+            cached_tokens=_known(self.cached_tokens, result.cached_tokens),
+            completion_tokens=_known(self.completion_tokens, result.completion_tokens),
             provider=self.provider or result.provider,
         )
+
+
+def _known(later: int | None, before: int | None) -> int | None:
+    return before if later is None else later
 
 
 @dataclass(frozen=True, slots=True)
