@@ -23,6 +23,7 @@ from hearth.core.route import (
     Local,
     Plan,
     Task,
+    asks_cloud,
     best_free,
     plan,
     seconds_for,
@@ -339,6 +340,13 @@ def test_plans(case: Case) -> None:
     assert case.made.reason == case.reason
     for name, reason in case.passed.items():
         assert why_not(case.made, name) == reason
+
+
+def test_the_catalogue_is_not_asked_for_where_the_chosen_model_answers() -> None:
+    slow, choice = replace(SMALL, reads_per_s=1), Choice(model="small")
+    assert [attempt.place for attempt in planned(health=Health((slow,)), choice=choice).attempts] == ["machine"]
+    assert not asks_cloud(ASKED, OPEN, Health((slow,)), choice, NOON)  # type: ignore[arg-type]
+    assert asks_cloud(ASKED, OPEN, Health((slow,)), Choice(), NOON)  # type: ignore[arg-type]
 
 
 def test_what_an_attempt_carries() -> None:

@@ -154,7 +154,7 @@ def asks_cloud(
     task: Task, verdicts: Mapping[Destination, Decision], health: Health, choice: Choice, now: float
 ) -> bool:
     """Whether a plan would look at the cloud's models: then its catalogue must be known first."""
-    quick, slow, passed = _local(task, verdicts, health.locals)
+    quick, slow, passed = _local(task, verdicts, health.locals, choice.model)
     wanted = _why_cloud(task, quick, slow, passed, choice)
     return bool(wanted) and not task.answered and not _why_not_cloud(task, verdicts, health, choice, now)
 
