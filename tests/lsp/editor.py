@@ -133,6 +133,9 @@ class Editor:
             # What is asked for after `shutdown` is refused, as the protocol says; every editor meets it at its end.
             if error.code != INVALID_REQUEST:
                 raise
+        except AssertionError:
+            if not self.client.gone:
+                raise  # a server that was killed answers nothing any more
         else:
             self.pages.setdefault(uri, []).append(page)
 

@@ -91,6 +91,11 @@ class Client:
         await self.until(lambda: request_id in self.answers, f"no answer to {request_id!r}")
         return self.answers[request_id]
 
+    @property
+    def gone(self) -> bool:
+        """Whether the server says nothing more."""
+        return self._reading.done()
+
     async def request(self, method: str, params: Any = None) -> Any:
         """The result of a request; raises ServerError."""
         reply = await self.answer(await self.ask(method, params))
