@@ -181,8 +181,11 @@ class Today:
 
 
 def _last(handle: int, since: float, size: int) -> tuple[list[bytes], int]:
-    """The log's last lines, at least all since a time, and where the first of them begins."""
-    back = RECENT_BYTES
+    """The log's last lines, at least all since a time, and where the first of them begins.
+
+    A clock may have been wrong for a while: so only where a whole block lies before that time, nothing older is read.
+    """
+    back, known = RECENT_BYTES, 0
     while True:
         start = max(0, size - back)
         data = read_at(handle, start, size - start)
@@ -190,9 +193,10 @@ def _last(handle: int, since: float, size: int) -> tuple[list[bytes], int]:
             begins = data.find(b"\n") + 1  # the block begins within a line
             data, start = data[begins:], start + begins
         lines = _whole_lines(data)
-        if back >= size or (lines and timed(decode(lines[0]))[0] < since):
+        block = _whole_lines(data[: max(0, size - known - start)])  # what the round before did not read
+        if back >= size or (block and all(timed(decode(line))[0] < since for line in reversed(block))):
             return lines, start
-        back *= 4
+        back, known = back * 4, back
 
 
 def timed(record: Record) -> tuple[float, Record]:

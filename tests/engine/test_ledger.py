@@ -171,6 +171,19 @@ def test_the_last_requests_are_read_from_the_end(folder: Path, monkeypatch: pyte
     assert counts(folder, moments[-1], Today(folder / "none")) == ((), 0)
 
 
+def test_one_record_of_a_clock_that_was_wrong_does_not_hide_those_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_reading, "RECENT_BYTES", 2_000)
+    today, long_ago = datetime(2026, 11, 21, tzinfo=UTC), datetime(2026, 11, 18, tzinfo=UTC)
+    times = iter([*[long_ago] * 20, *[today] * 4, long_ago, *[today] * 8])
+    log = LedgerLog(folder, lambda: next(times))
+    for number in range(33):
+        log.intent(FREE, b"")
+        if number > 24:
+            assert counts(folder, today, Today(folder)) == counts(folder, today)
+
+
 def test_what_is_kept_up_to_date_is_what_is_there(folder: Path) -> None:
     """Whatever others append, cut or put in its place."""
     moments = [datetime(2026, 11, 18 + at // 12, at % 12, tzinfo=UTC) for at in range(60)]
