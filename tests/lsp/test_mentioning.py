@@ -7,6 +7,9 @@ import pytest
 from lsp_client import CAPABILITIES
 
 from editor import EDITOR_CAPABILITIES, Editor
+from hearth.chat.naming import DOCUMENTS_CHARS_MAX, DOCUMENTS_MAX, looked_at
+from hearth.core.text import Snapshot
+from hearth.lsp.mentioning import HOVER_LINES_MAX
 
 SOURCE = '''class Circle:
     def area(self, scale):
@@ -17,6 +20,7 @@ SOURCE = '''class Circle:
 def total(items):
     return sum(items)
 '''
+README = "# Shop\n\n" + "Some words.\n" * 30 + "```sh\nmake\n```\n" + "More words.\n" * 30
 SECRET = "password = 1\n"
 
 
@@ -26,6 +30,7 @@ async def editor(server, tmp_path: Path):
     (folder / "src" / "deep").mkdir(parents=True)
     (folder / "src" / "shop.py").write_text(SOURCE)
     (folder / "src" / "deep" / "my notes.md").write_text("# Notes\n")
+    (folder / "README.md").write_text(README)
     (folder / ".env").write_text(SECRET)
     client = await server({"chat_text": "`Circle.area` scales; see `total`, not `nothing`."}, initialize=False)
     one = Editor(client)
@@ -88,6 +93,11 @@ async def test_mentions_are_completed_and_shown(editor: Editor):
     assert "password" not in secret
     assert await shown(editor, uri, 0, 65) == ""
     assert await shown(editor, editor.shop, 0, 7) == ""
+    await offered(editor, "@file:README.md")
+    readme = await shown(editor, uri, 0, 8)
+    assert "README.md" in readme.split("\n")[0]
+    assert "# Shop" in readme
+    assert len(readme.split("\n")) <= HOVER_LINES_MAX + 6  # a title, the fence, and that there is more
 
 
 async def test_names_in_a_transcript_are_shown_and_missing_names_are_asked_for(editor: Editor):
@@ -124,3 +134,14 @@ async def test_a_client_that_registers_later_is_asked_only_for_documents_of_ours
 
 async def _noted(registered: list[Any], params: Any) -> None:
     registered += params["registrations"]
+
+
+def test_only_so_much_of_what_is_open_is_looked_at():
+    def document(number: int, text: str) -> Snapshot:
+        return Snapshot.of(text, uri=f"file:///{number}.py", language="python")
+
+    small = [document(number, "a = 1\n") for number in range(DOCUMENTS_MAX + 1)]
+    assert list(looked_at(small)) == small[:-1]
+    large = [document(number, "a" * (DOCUMENTS_CHARS_MAX // 2)) for number in range(3)]
+    assert list(looked_at([*large, small[0]])) == large[:2]
+    assert list(looked_at([document(9, "a" * (DOCUMENTS_CHARS_MAX + 1)), small[0]])) == small[:1]

@@ -1,6 +1,7 @@
 """What an @mention can name: files, folders and symbols of the workspace, for whoever is choosing one."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from hearth.chat.desk import Desk
@@ -11,7 +12,19 @@ from hearth.errors import HearthError
 
 HITS_MAX = 16
 DOCUMENTS_MAX = 30
+DOCUMENTS_CHARS_MAX = 2_000_000
+"""Of all open documents that are looked at, together."""
 NAMES_MAX = 20_000
+
+
+def looked_at(documents: Sequence[Snapshot]) -> Iterator[Snapshot]:
+    """Those of the open documents whose symbols are looked for."""
+    left = DOCUMENTS_CHARS_MAX
+    for one in documents[:DOCUMENTS_MAX]:
+        chars = sum(map(len, one.lines))
+        if chars <= left:
+            left -= chars
+            yield one
 
 
 async def names(kind: Kind, typed: str, desk: Desk, documents: Sequence[Snapshot]) -> list[str]:
@@ -19,7 +32,8 @@ async def names(kind: Kind, typed: str, desk: Desk, documents: Sequence[Snapshot
     typed. Never raises but CancelledError."""
     found: dict[str, None] = {}
     if kind == "symbol":
-        for one in documents[:DOCUMENTS_MAX]:
+        for one in looked_at(documents):
+            await asyncio.sleep(0)  # each may have to be parsed
             for symbol in symbols_in(one):
                 if symbol.kind in WIDE:
                     found[f"{symbol.container}.{symbol.name}" if symbol.container else symbol.name] = None

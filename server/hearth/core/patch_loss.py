@@ -6,7 +6,7 @@ would be gone without a word.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from hearth.core.analysis import analysed
@@ -24,34 +24,56 @@ FUNCTIONS = frozenset({"function", "method"})
 OVERLOADS = frozenset({"java", "csharp", "cpp", "typescript", "typescriptreact"})
 """Languages in which two definitions may have one name."""
 _REMOVE = (
-    r"(?:remov|delet|drop|eliminat|get(?:ting)? rid|prun|purg|inlin|merg|combin|consolidat|fold|supprim|enl[eè]v|retir"
-    r"|[eé]limin|fusion|borr|quit|entfern|l[oö]sch)"
+    r"(?:remov|delet|drop(?!-?down)|eliminat|get(?:ting)? rid|prun|purg|inlin|merg|combin|consolidat|fold(?!er)|supprim"
+    r"|enl[eè]v|retir|[eé]limin|fusion|borr|quit|entfern|l[oö]sch)"
 )
 _CHANGE = (
     rf"(?:{_REMOVE}|unif|renam|mov(?:e|ing)|replac|turn|convert|split|extract|clean|renomm|d[eé]plac|remplac|renombr|muev"
     r"|reemplaz|umbenenn|ersetz|verschieb)"
 )
-_BETWEEN = r"(?:\W+(?!(?:in|from|of|inside|within|dans|de|du|en|von|aus)\b)\w+){0,4}?\W+"
+_THE = (
+    r"(?:(?:the|an?|this|that|these|those|any|every|each|all|its|my|our|both|old|le|la|les|une?|cette|el|los|las|una|est[ae]"
+    r"|es[ae]|die|der|das|den|diese\w?|eine?n?)\s+|l['’])"
+)
+_ONE = (
+    r"(?:function|method|class|helper|definition|constant|code|fonction|m[eé]thode|constante|funci[oó]n|m[eé]todo|clase"
+    r"|c[oó]digo|funktion|methode|klasse)"
+)
+_BETWEEN = (
+    r"(?!(?:in|from|of|inside|within|above|below|before|after|around|for|to|at|on|dans|de|du|en|von|aus)\b"
+    rf"|{_ONE}\b)\w+"
+)
+_MANY = (
+    r"(?:functions|methods|classes|helpers|definitions|constants|fonctions|m[eé]thodes|constantes|funciones|m[eé]todos"
+    r"|clases|funktionen|methoden|klassen)"
+)
+_UNUSED = r"(?:unused|inutilis\w*|sin usar|unbenutzt\w*)"
 _ASKED = re.compile(
-    rf"\b{_REMOVE}\w*{_BETWEEN}(?:functions?|methods?|class(?:es)?|helpers?|definitions?|constants?|code|fonctions?"
-    r"|m[eé]thodes?|constantes?|funci[oó]n(?:es)?|m[eé]todos?|clases?|c[oó]digo|funktion(?:en)?|methoden?|klassen?)\b"
-    r"|\b(?:unused|dead code|inutilis|sin usar|unbenutzt)",
+    # "the delete function" is one's name: a single one needs an article behind the verb
+    rf"\b{_REMOVE}\w*(?:\W+{_BETWEEN}){{0,4}}?\W+{_MANY}\b"
+    rf"|\b{_REMOVE}\w*(?:\s+(?:of|also|just|now))?\s+{_THE}(?:{_BETWEEN}\s+){{0,3}}?{_ONE}\b"
+    rf"|\b{_UNUSED}\s+(?:\w+\s+)?(?:{_ONE}|{_MANY}|variables)\b|\b(?:{_ONE}|{_MANY}|variables)\s+{_UNUSED}"
+    rf"|\b(?:everything|anything|whatever|what)\s+(?:\w+\s+){{0,2}}?{_UNUSED}"
+    r"|\b(?:dead|duplicated?|obsolete|redundant|unreachable) code",
     re.IGNORECASE,
 )
 """What asks for definitions to go, without a name."""
 _ANY_VERB = re.compile(
-    rf"\b(?:{_CHANGE}|(?:never|not) (?:used|accessed|referenced)|unreachable|redefin|redeclar|duplicate|already de)",
+    rf"\b(?:{_CHANGE}|(?:never|not) (?:used|accessed|referenced)|unreachable|unused|inutilis|sin usar"
+    r"|unbenutzt|redefin|redeclar|duplicate|already de)",
     re.IGNORECASE,
 )
 """What, together with a name, asks for it to go: also in the words of compilers and linters."""
 _ADDS = re.compile(
-    r"\b(?:add|append|write|create|implement|generate|tests? for|new|ajout|[eé]cri|cr[eé]|a[nñ]ad|agreg|escrib|genera"
-    r"|hinzu|schreib|erstell)",
+    r"\b(?:add|append|write|create|implement|generate|tests? for|new(?! names?\b)|ajout|[eé]cri|cr[eé]|a[nñ]ad|agreg"
+    r"|escrib|genera|hinzu|schreib|erstell)",
     re.IGNORECASE,
 )
 _PYTHON_HEAD = re.compile(r"\s*(?:async\s+)?(?:def|class)\b|\s*self\.|[\w(\[*][^\n]*=|type\s")
 """Of Python a file may have to be parsed as a whole again: not for lines that define nothing."""
 _WORD = re.compile(r"\w+")
+_VALUE_HEAD = re.compile(r"^[^=(]*=(?!=)")
+"""What a line gives a value to is not used there."""
 
 
 class Loss(NamedTuple):
@@ -82,24 +104,70 @@ def lost(
     defined = {one.name for one in now.symbols}
     few = len(taken) <= TAKEN_COMPARED_MAX
     fresh = defined - {one.name for one in was.symbols}
-    missing: list[str] = []
-    gone: list[str] = []
+    missing: set[str] = set()
+    open_: dict[str, str] = {}  # (what it is called, its name) of what nobody uses any more
     for one in taken:
-        elsewhere = one.name in now.names - was.names or (bool(fresh) and one.name in subject)
+        fits = one.name in subject and not used[one.name] and not adding(instruction)
+        elsewhere = one.name in now.names - was.names or (bool(fresh) and fits)
         if elsewhere or _asked(one.name, instruction) or (few and _renamed(one, was, now, before, after)):
-            gone.append(_name(one))
-        elif (used[one.name] or one.name in defined) and (written_out or not one.container):
-            missing.append(_name(one))
-        elif not written_out or used_before[one.name]:
-            gone.append(_name(one))  # what used it was written without it
-        else:
-            missing.append(_name(one))
+            continue
+        if (used[one.name] or one.name in defined) and (written_out or not one.container):
+            missing.add(_name(one))
+        elif written_out:
+            open_[_name(one)] = one.name
     for name in values:
         if name in defined or name in now.names or _set(name, after) or _asked(name, instruction):
             continue
-        if used[name] or (written_out and not used_before[name]):
-            missing.append(name)
-    return Loss(tuple(dict.fromkeys(missing)), tuple(dict.fromkeys(gone)))
+        if used[name]:
+            missing.add(name)
+        elif written_out:
+            open_[name] = name
+    if open_:
+        left = [one for one in taken if _name(one) in missing or _name(one) in open_]
+        missing |= _forgotten(open_, _users(left, was, now, before, after), used_before)
+    told = [_name(one) for one in taken]
+    return Loss(
+        tuple(dict.fromkeys(name for name in (*told, *values) if name in missing)),
+        tuple(dict.fromkeys(name for name in told if name not in missing)),
+    )
+
+
+def _users(left: Sequence[Symbol], was: Outlined, now: Outlined, before: str, after: str) -> dict[str, set[str]]:
+    """The words of the lines of each definition in `left`, by its name; of what runs outside of all, by its first word;
+    and under "" of all that is still there, rewritten perhaps."""
+    lines = before.split("\n")
+    owner = {number: "" for one in was.symbols for number in range(one.start, one.end)}
+    owner |= {number: _name(one) for one in left for number in range(one.start, one.end)}
+    inside = {number for one in now.symbols for number in range(one.start, one.end)}
+    written = after.split("\n")
+    outside = {_first(line) for number, line in enumerate(written) if number not in inside}
+    stays = set(written)  # what such a line names in a comment is no use of it, or that would still be there
+    found: dict[str, set[str]] = {"": set()}
+    for number, line in enumerate(lines):
+        if line in stays:
+            continue
+        if number in owner:
+            found.setdefault(owner[number], set()).update(_WORD.findall(line))
+        elif first := _first(line):
+            words = _WORD.findall(_VALUE_HEAD.sub("", line))
+            found.setdefault("" if first in outside else first, set()).update(words)
+    return found
+
+
+def _first(line: str) -> str:
+    """The word that a line begins with, "" for none."""
+    found = _WORD.match(line.lstrip())
+    return found[0] if found else ""
+
+
+def _forgotten(names: Mapping[str, str], users: Mapping[str, set[str]], used: Counter[str]) -> set[str]:
+    """Those of `names` that nothing used that is still there, nor what was given up with it."""
+    words, left = set(users[""]), dict(names)
+    while spared := [known for known, name in left.items() if used[name] and name in words]:
+        for known in spared:
+            words |= users.get(known, set())
+            del left[known]
+    return set(left)
 
 
 def adding(instruction: str) -> bool:
@@ -137,7 +205,9 @@ def _taken(was: Outlined, now: Outlined, overloads: bool) -> list[Symbol]:
     found: list[Symbol] = []
     covered = 0  # up to this line they are in a function, or in one that was found
     for one in was.symbols:
-        fewer = paths[_name(one)] < had[_name(one)] if overloads else not paths[_name(one)]
+        # A property is defined once more to be set; outside of classes there may be one for each branch of a try.
+        counted = overloads or bool(one.container)
+        fewer = paths[_name(one)] < had[_name(one)] if counted else not paths[_name(one)]
         taken = fewer and one.signature not in signatures and names[one.name] < had_names[one.name]
         if taken and one.start >= covered:
             found.append(one)

@@ -10,7 +10,7 @@ from hearth.core.facts import Symbol
 from hearth.core.patch_base import Target
 from hearth.core.patch_loss import FUNCTIONS
 from hearth.core.patch_syntax import PIECE, outlined
-from hearth.core.patch_text import Piece, Text, trimmed
+from hearth.core.patch_text import Piece, Text, indent_of, trimmed
 from hearth.core.patch_whole import apart, import_pieces, span_of, span_pieces
 
 _HASH_COMMENT, _COMMENT = re.compile(r"\s*#"), re.compile(r"\s*(?://|/?\*)")
@@ -46,7 +46,10 @@ def part_pieces(target: Target, text: Text, code: Sequence[str], *, adds: bool) 
         return None
     comment = _HASH_COMMENT if target.tongue in _HASH_LANGUAGES else _COMMENT
     if all(mine is None for mine, _ in pairs):
-        last = max((one.end for one in own), default=end)
+        if not _fits(target, text, own, [theirs for _, theirs in pairs], new):
+            return None
+        home = [one for one in own if one.container and one.container == pairs[0][1].container] or own
+        last = max((one.end for one in home), default=end)
         parts = [_Part(last, last, _above(new, pairs[0][1].start, comment), pairs[-1][1].end)] if adds else []
     else:
         parts = _parts(pairs, new, text.lines, comment)
@@ -65,6 +68,16 @@ def part_pieces(target: Target, text: Text, code: Sequence[str], *, adds: bool) 
         else:
             pieces += span_pieces(replace(target, span=part[:2]), text, lines)
     return import_pieces(target, text, pieces, imports, parts[0].top)
+
+
+def _fits(target: Target, text: Text, own: Sequence[Symbol], fresh: Sequence[Symbol], new: Sequence[str]) -> bool:
+    """Whether new definitions can stand behind those of the span: members only where they are written as such."""
+    if len({one.container for one in fresh}) > 1:
+        return False
+    members = [one for one in own if one.container]
+    if not members or (target.span is None and not fresh[0].container):
+        return True
+    return indent_of(new[fresh[0].start]) == indent_of(text.lines[members[-1].start])
 
 
 def _parts(pairs: Pairs, new: Sequence[str], lines: Sequence[str], comment: re.Pattern[str]) -> list[_Part]:

@@ -4,6 +4,7 @@ In documents of Hearth's alone: its pages, and those whose language is PROMPT_LA
 transcript stands for is shown as the model would be shown it.
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ from lsprotocol import types
 
 from hearth.chat.attach import attach
 from hearth.chat.desk import Desk
-from hearth.chat.naming import DOCUMENTS_MAX, names
+from hearth.chat.naming import looked_at, names
 from hearth.core.chat import symbols_in
 from hearth.core.markdown import safe
 from hearth.core.mentions import DETAILS, NAMED, Mention, complete, parse, partial
@@ -24,7 +25,7 @@ HOVER_TOKENS_MAX = 8_000
 HOVER_LINES_MAX = 24
 HOVER_CHARS_MAX = 4_000
 _NAME = re.compile(r"`([^\W\d][\w.]*)(?:\(\))?`")
-_FENCE = re.compile(r"^(.*)\n(`{3,})(\S*)\n(.*?)\n?\2\n?$", re.DOTALL)
+_FENCE = re.compile(r"^([^\n]*(?:\n[^\n]*){0,2}?)\n(`{3,})(\S*)\n(.*?)\n?\2\n?$", re.DOTALL)
 _KINDS = {
     None: types.CompletionItemKind.Keyword,
     "file": types.CompletionItemKind.File,
@@ -78,7 +79,7 @@ async def hover(text: Snapshot, where: Position, desk: Desk, documents: Sequence
     if mention.kind not in NAMED:
         shown = DETAILS[mention.kind]
     else:
-        found = await attach(mention.text, desk, _defining(mention, documents), None, HOVER_TOKENS_MAX)
+        found = await attach(mention.text, desk, await _defining(mention, documents), None, HOVER_TOKENS_MAX)
         if not found.parts and text.line(where.line)[mention.start] == "`":
             return None  # a word of the answer
         shown = "\n\n".join([*(_short(part.text) for part in found.parts), *map(safe, found.flags)])
@@ -86,10 +87,15 @@ async def hover(text: Snapshot, where: Position, desk: Desk, documents: Sequence
     return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, shown), types.Range(start, end))
 
 
-def _defining(mention: Mention, documents: Sequence[Snapshot]) -> str:
+async def _defining(mention: Mention, documents: Sequence[Snapshot]) -> str:
     """The open document that defines a symbol, "" for none: there it is looked for before search is asked."""
-    name, looked = mention.argument.rpartition(".")[2], documents[:DOCUMENTS_MAX]
-    return next((one.uri for one in looked if any(name == symbol.name for symbol in symbols_in(one))), "")
+    name = mention.argument.rpartition(".")[2]
+    for one in looked_at(documents):
+        if name in one.text:
+            await asyncio.sleep(0)  # it may have to be parsed
+            if any(name == symbol.name for symbol in symbols_in(one)):
+                return one.uri
+    return ""
 
 
 def _short(text: str) -> str:
