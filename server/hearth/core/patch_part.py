@@ -64,7 +64,8 @@ def part_pieces(target: Target, text: Text, code: Sequence[str], *, adds: bool) 
     for part in parts:
         lines = new[part.start : part.end]
         if part.top == part.last:
-            pieces.append(Piece(part.top, part.top, (*[""] * (2 if target.tongue == "python" else 1), *lines)))
+            blank = 2 if target.tongue == "python" and not indent_of(lines[0]) else 1
+            pieces.append(Piece(part.top, part.top, (*[""] * blank, *lines)))
         else:
             pieces += span_pieces(replace(target, span=part[:2]), text, lines)
     return import_pieces(target, text, pieces, imports, parts[0].top)
