@@ -223,3 +223,22 @@ async def test_a_program_that_is_not_there_could_not_be_run(tmp_path: Path):
     (tmp_path / "copy").mkdir()
     ran, _ = await run(("/no/such/program",), tmp_path / "copy", {}, (), "tag", 5.0)
     assert ran.code == 127
+
+
+@pytest.mark.parametrize(
+    ("test", "status", "clear"),
+    [
+        ("import os\ndef test_a():\n    if 'HEARTH_COVER' not in os.environ: os.kill(os.getpid(), 9)\n    assert 0\n",
+         "failed", True),
+        ("import os\ndef test_a():\n    assert 'HEARTH_COVER' not in os.environ\n", "passed", False),
+    ],
+)  # fmt: skip
+async def test_what_fails_while_it_is_seen_runs_again_without(tmp_path: Path, test: str, status: str, clear: bool):
+    """A failure is not erased by a second run that does not end, and a second run that passes says nothing of lines."""
+    bench = Bench(tmp_path, {"tests/test_a.py": test, "conftest.py": ""})
+    await bench.prepared()
+    bench.overlay.restore({"a.py": "x = 1\n"})
+    checks, traced = await bench.checks.covered(bench.state)
+    assert [one.status for one in checks] == [status]
+    assert traced is not None
+    assert traced.whole is clear

@@ -1,5 +1,6 @@
 """What tests run is seen from outside, with real programs; and they are as they would be without."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from agent.players import Player, edit, planned
 from agent.test_run import GOAL, ideal, parts, project
+from hearth.agent import covering
 from hearth.agent.base import Consenting, Parts
 from hearth.agent.covering import Probe
 from hearth.agent.run import run_task
@@ -130,3 +132,31 @@ async def test_nothing_changed_is_not_done(tmp_path: Path):
     outcome = await run_task("Rename it", project(tmp_path / "ws"), told)
     assert (outcome.ending, outcome.stop) == ("stopped", "nothing was changed: what is impacted was waived")
     assert outcome.changes == {}
+
+
+def test_where_a_limit_is_reached_nothing_is_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    project(tmp_path / "copy", {"a.py": "x = 1\n", "a.js": "x\n"})
+    probe = Probe(tmp_path / "probe", tmp_path / "copy", ["a.py", "a.js"])
+    probe.begin()
+    probe.ran(["pytest"])
+    (tmp_path / "probe" / "lines").write_bytes(b"1:1\n")
+    ranges = [{"startOffset": 0, "endOffset": 2, "count": 1}] * 2
+    script = {"url": (tmp_path / "copy" / "a.js").as_uri(), "functions": [{"ranges": ranges}]}
+    for name in ("1.json", "2.json"):
+        (tmp_path / "probe" / "node" / name).write_text(json.dumps({"result": [script]}))
+
+    def seen() -> tuple[int, int, bool]:
+        traced = probe.traced()
+        assert traced is not None
+        return len(traced.lines), len(traced.scripts), traced.whole
+
+    assert seen() == (1, 1, True)
+    for name, limit, left in (
+        ("LINES_BYTES_MAX", 3, (0, 1, False)),
+        ("REPORTS_MAX", 1, (1, 0, False)),
+        ("REPORT_BYTES_MAX", 20, (1, 0, False)),
+        ("RANGES_MAX", 1, (1, 0, False)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(covering, name, limit)
+            assert seen() == left, name

@@ -96,3 +96,15 @@ async def test_what_a_program_tells_its_group_is_for_the_program(tmp_path: Path)
     code = "import os, signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); os.killpg(0, signal.SIGTERM)"
     ran, _ = await run((sys.executable, "-c", code), tmp_path, env, (tmp_path,), "tag", 60.0)
     assert (ran.code, ran.why_not) == (5, "")
+
+
+async def test_it_ends_when_it_is_cancelled(tmp_path: Path):
+    endless = f"{STUBBORN}\nwhile True:\n    time.sleep(1)\n"
+    env = environment(tmp_path, tmp_path, tmp_path / "ws", "tag")
+    task = asyncio.create_task(run((sys.executable, "-c", endless), tmp_path, env, (tmp_path,), "tag", 60.0))
+    pid = await pid_in(tmp_path)
+    assert alive(pid)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not alive(pid)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hearth.core.task_cover import Traced, changed_rows, uncovered
+from hearth.core.task_cover import Traced, changed_rows, of_interest, uncovered
 
 PYTHON = """\
 import os
@@ -111,4 +111,52 @@ def test_comments_and_what_was_there_before_want_no_test():
     assert missed("a.py", changed, Traced(), PYTHON) == []
     assert missed("a.py", PYTHON, Traced(), PYTHON) == []
     assert changed_rows("a\n\nb\n", "a\n\nc\n\nb\n") == {2}
+    assert changed_rows("a\na\n", "a\na\na\n") == {2}
     assert uncovered({"a.py": PYTHON}, {}, ["a.py"], Traced()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "server/hearth/agent/copying.py", "src/authors.py", "src/license.ts", "a/readme.py", "app/docs/views.py",
+        "src/doc/parser.py", "src/doc/parser.ex", "CMakeLists.txt", "requirements-dev.txt", "constraints.txt",
+        "data/a.txt",
+    ],
+)  # fmt: skip
+def test_programs_are_no_documentation(path: str):
+    assert of_interest(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "README",
+        "README.fr.md",
+        "a/Readme.rst",
+        "LICENSE-MIT",
+        "COPYING.txt",
+        "notes.txt",
+        "docs/a/b.yaml",
+        "doc/Doxyfile",
+    ],
+)
+def test_documentation_wants_no_test(path: str):
+    assert not of_interest(path)
+
+
+def test_what_is_in_no_statement_is_not_claimed():
+    """Decorators, exports, heads of classes and imports are statements; of what else runs nothing is known."""
+    python = "import a\n\n\n@a.on(1)\ndef f():\n    return 1\n"
+    changed = python.replace("on(1)", "on(2)")
+    assert missed("a.py", changed, Traced({"a.py": frozenset((1,))}), python) == ["no test ran line 4"]
+    assert missed("a.py", changed, Traced({"a.py": frozenset((1, 4))}), python) == []
+    script = 'import { b } from "./b";\nexport * from "./c";\nexport type { T } from "./d";\nexport { b };\n'
+    script += "class A extends b {\n  x = 1;\n}\nexport default {\n  one: 1,\n};\n"
+    assert missed("a.ts", script, Traced()) == ["no test ran lines 1-2, 5-6, 8-10"]
+    assert missed("a.ts", script, Traced(scripts={"a.ts": (ranges(script),)})) == []
+    enum = "enum E {\n  A = 1,\n}\n"
+    assert missed("a.ts", enum, Traced(scripts={"a.ts": (ranges(enum),)})) == [
+        "which lines of a.ts the tests ran is not known"
+    ]
+    keywords = "from __future__ import annotations\nif a:\n    pass\nelse:\n    global b\n"
+    assert missed("a.py", keywords, Traced({"a.py": frozenset((2,))}), "if a:\n") == []

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hearth.core.task import begin
 from hearth.core.task_page import certificate, page
 from hearth.core.task_parts import Command
-from hearth.core.task_proof import NO_TEST_RUN, asking, summary, unproved, waits
+from hearth.core.task_proof import NO_TEST_RUN, TESTS_FAIL, TESTS_UNKNOWN, asking, summary, unproved, waits
 from hearth.core.task_state import Check, Finding, Start
 
 NAME = Finding("name", "a.py", "`totl` is used here and defined nowhere: is `total` meant?", 3)
@@ -43,3 +43,11 @@ def test_what_stays_of_it_is_said():
     ended = replace(left, stage="end", ending="unverified", stop="a.py: no test ran lines 5-6")
     assert certificate(ended)["not_verified"] == unproved(left)
     assert "**Done, not all of it verified: a.py: no test ran lines 5-6.**" in page(ended)
+
+
+def test_tests_that_still_fail_prove_nothing():
+    failed, not_run = replace(PASSED, status="failed"), replace(PASSED, status="not verified")
+    assert unproved(replace(STATE, checks=(PASSED, failed))) == [TESTS_FAIL]
+    assert summary(replace(STATE, checks=(failed,))) == TESTS_FAIL
+    assert summary(replace(STATE, checks=(PASSED, not_run))) == TESTS_UNKNOWN
+    assert unproved(replace(STATE, checks=(failed,), changes={"README.md": "words\n"})) == []

@@ -154,24 +154,27 @@ class Checks:
                 if left <= 0:
                     checks.append(_unverified(command, f"the checks took longer than {ALL_S_MAX:.0f} s together"))
                     continue
-                checks.append(await self._seen(command, copy, home, min(left, COMMAND_S_MAX), probe))
+                checks.append(await self._seen(command, copy, home, left, probe))
                 left -= checks[-1].seconds
             return tuple(checks), await asyncio.to_thread(probe.traced) if probe else None
         finally:
             await asyncio.shield(asyncio.to_thread(removed, place))
 
-    async def _seen(self, command: Command, copy: Path, home: Path, within_s: float, probe: Probe | None) -> Check:
+    async def _seen(self, command: Command, copy: Path, home: Path, left_s: float, probe: Probe | None) -> Check:
         """One command, seen through where it is of tests. It does not fail because of that: then it runs again."""
         if probe is None or command.kind != "tests":
-            return await self._one(command, copy, home, within_s)
+            return await self._one(command, copy, home, min(left_s, COMMAND_S_MAX))
         await asyncio.to_thread(probe.begin)
-        check = await self._one(command, copy, home, within_s, probe)
+        check = await self._one(command, copy, home, min(left_s, COMMAND_S_MAX), probe)
         if check.status != "not verified":
             await asyncio.to_thread(probe.ran, command.argv)
-        if check.status == "passed" or within_s <= check.seconds:
+        if check.status == "passed" or left_s <= check.seconds:
             return check
-        again = await self._one(command, copy, home, within_s - check.seconds)
-        return replace(again, seconds=again.seconds + check.seconds)
+        again = await self._one(command, copy, home, min(left_s - check.seconds, COMMAND_S_MAX))
+        if again.status not in ("not verified", check.status):
+            probe.unclear()  # what was seen is not what the tests do by themselves
+        told = check if again.status == "not verified" else again
+        return replace(told, seconds=again.seconds + check.seconds)
 
     async def _one(
         self, command: Command, copy: Path, home: Path, within_s: float, probe: Probe | None = None

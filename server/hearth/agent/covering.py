@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from hearth.core.task_cover import Range, Traced
 
@@ -18,6 +19,7 @@ REPORTS_MAX = 400
 REPORT_BYTES_MAX = 30_000_000
 LINES_BYTES_MAX = 20_000_000
 RANGES_MAX = 100_000
+"""Where one of these limits is reached, nothing is claimed of that language."""
 AGO_NS = 48 * 3600 * 10**9
 """Reading is noted where the last one lies before the last change, or a day back."""
 SOURCE_NOTE = "\n\n//# sourceURL="
@@ -34,6 +36,7 @@ class Probe:
         self._paths = [path for path in sorted(changed) if (self._copy / path).is_file()]
         self._whole = True
         self._ran = False
+        self._unclear = False
         (place / "load").mkdir(parents=True, mode=0o700)
         (place / "node").mkdir(mode=0o700)
         (place / "load" / "sitecustomize.py").write_text(TRACER.read_text(encoding="utf-8"), encoding="utf-8")
@@ -59,17 +62,24 @@ class Probe:
         self._ran = True
         self._whole = self._whole and name.startswith(SEEN_THROUGH)
 
+    def unclear(self) -> None:
+        """A command did something else than it does where nobody looks: nothing is claimed."""
+        self._unclear = True
+
     def traced(self) -> Traced | None:
         """What was seen; None if nothing ran."""
+        if self._unclear:
+            return Traced(whole=False)
         if not self._ran:
             return None
         lines, lost = self._lines()
-        return Traced(lines, self._scripts(), self._files(), self._whole and not lost)
+        scripts, some_lost = self._scripts()
+        return Traced(lines, scripts, self._files(), self._whole and not lost and not some_lost)
 
     def _lines(self) -> tuple[dict[str, frozenset[int]], bool]:
         try:
             with open(self.place / "lines", "rb") as stream:
-                text = stream.read(LINES_BYTES_MAX).decode("ascii", "replace")
+                text = stream.read(LINES_BYTES_MAX + 1).decode("ascii", "replace")
         except OSError:
             text = ""
         found: dict[str, set[int]] = {}
@@ -77,25 +87,31 @@ class Probe:
             number, _, line = entry.partition(":")
             if number.isdecimal() and line.isdecimal() and int(number) < len(self._paths):
                 found.setdefault(self._paths[int(number)], set()).add(int(line))
-        lost = "!lost" in text
+        lost = "!lost" in text or len(text) > LINES_BYTES_MAX
         # Somebody else's tracing may have missed what ours missed, too: then nothing is claimed of Python.
         return ({} if lost else {path: frozenset(rows) for path, rows in found.items()}), lost
 
-    def _scripts(self) -> dict[str, tuple[tuple[Range, ...], ...]]:
+    def _scripts(self) -> tuple[dict[str, tuple[tuple[Range, ...], ...]], bool]:
+        """The ranges by path; and whether there was more than is read, then without any."""
         known = {str(self._copy / path): path for path in self._paths}
         found: dict[str, list[tuple[Range, ...]]] = {}
-        for report in sorted((self.place / "node").glob("*.json"))[:REPORTS_MAX]:
+        reports = sorted((self.place / "node").glob("*.json"))
+        lost = len(reports) > REPORTS_MAX
+        for report in reports[:REPORTS_MAX]:
             try:
-                data = report.read_bytes() if report.stat().st_size <= REPORT_BYTES_MAX else b""
-                told = cast(dict[str, Any], json.loads(data))
+                if report.stat().st_size > REPORT_BYTES_MAX:
+                    lost = True
+                    continue
+                told = cast(dict[str, Any], json.loads(report.read_bytes()))
                 for script in cast(list[dict[str, Any]], told["result"]):
                     url = urlsplit(str(script["url"]))
-                    path = known.get(os.path.realpath(unquote(url.path))) if url.scheme == "file" else None
+                    path = known.get(os.path.realpath(url2pathname(url.path))) if url.scheme == "file" else None
                     if path is not None:
                         found.setdefault(path, []).append(self._ranges(path, script))
             except (OSError, ValueError, KeyError, TypeError):
                 continue
-        return {path: tuple(ranges) for path, ranges in found.items()}
+        lost = lost or any(len(ranges) > RANGES_MAX for each in found.values() for ranges in each)
+        return ({} if lost else {path: tuple(ranges) for path, ranges in found.items()}), lost
 
     def _ranges(self, path: str, script: dict[str, Any]) -> tuple[Range, ...]:
         found: list[Range] = []
@@ -106,7 +122,7 @@ class Probe:
         length = len(text) + sum(char > "\uffff" for char in text)
         # Where Node takes the types out it puts blanks in their place, and this behind it.
         longer = length + len(SOURCE_NOTE) + len(script["url"])
-        return tuple((start, length if end == longer else end, count) for start, end, count in found[:RANGES_MAX])
+        return tuple((start, length if end == longer else end, count) for start, end, count in found)
 
     def _files(self) -> frozenset[str] | None:
         """The files that were read since they were set back; None where that is not kept."""

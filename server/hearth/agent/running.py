@@ -13,6 +13,9 @@ from pathlib import Path
 
 from hearth.core.task_outputs import Ran
 
+if sys.platform == "linux":
+    from hearth.agent.launch import SERVER_GONE
+
 COMMAND_S_MAX = 300.0
 OUTPUT_BYTES_MAX = 400_000
 """Kept of a command's output: its end."""
@@ -23,6 +26,8 @@ OPEN_FILES_MAX = 4_096
 PROCESSES_MORE_MAX = 512
 READ_BYTES = 65_536
 STATUS_BYTES_MAX = 4_096
+LOOKED_AFTER_S_MAX = 5.0
+"""In which the launcher ends what it looks after, before it is ended itself."""
 TAG = "HEARTH_CHECK"
 """In the environment of everything that a check starts: by this what it left behind is found."""
 
@@ -135,7 +140,12 @@ async def run(
     except TimeoutError:
         why = f"it took longer than {within_s:.0f} s"
     finally:
-        _end(process, tag)
+        try:
+            await _end_looked_after(process)
+        finally:
+            _end(process, tag)
+        with suppress(TimeoutError):
+            await _emptied(process)
         await process.wait()
         confinement = _status(readable)
     code = None if why else process.returncode
@@ -190,6 +200,23 @@ def _processes() -> int:
     except OSError:
         return OPEN_FILES_MAX
     return count
+
+
+async def _end_looked_after(process: asyncio.subprocess.Process) -> None:
+    """Let the launcher end all of it: what has a session and an environment of its own only its parent can find."""
+    if sys.platform == "linux" and process.returncode is None:
+        with suppress(ProcessLookupError, TimeoutError):
+            process.send_signal(SERVER_GONE)
+            await _emptied(process)
+
+
+async def _emptied(process: asyncio.subprocess.Process) -> None:
+    """Wait for the end of a process that is being ended; a pipe that is not read to its end is never closed."""
+    assert process.stdout is not None
+    async with asyncio.timeout(LOOKED_AFTER_S_MAX):
+        while await process.stdout.read(READ_BYTES):
+            pass
+        await process.wait()
 
 
 def _end(process: asyncio.subprocess.Process, tag: str) -> None:

@@ -16,7 +16,8 @@ def _begin():
     try:
         with open(os.path.join(folder, "files"), encoding="utf-8") as stream:
             paths = stream.read().split("\n")
-        out = os.open(os.path.join(folder, "lines"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        out = os.open(os.path.join(folder, "lines"), flags, 0o600)
     except (OSError, ValueError):
         return
     numbers = {path: number for number, path in enumerate(paths) if path}

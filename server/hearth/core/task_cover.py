@@ -25,31 +25,41 @@ LINE_CHARS_MAX = 80
 DATA_LANGUAGES = DATA | {"html", "css", "scss", "less", "sql", "plaintext"}
 """Read while a program runs, not run themselves."""
 
+_NO_PROGRAM = DATA_LANGUAGES | {"markdown"}
 _DOCUMENT = re.compile(
-    r"\.(?:md|markdown|rst|adoc|mdx)$|(?:^|/)docs?/|(?:^|/)(?:readme|license|licence|changelog|authors|notice|copying)\b"
-    r"[^/]*$|^[^/]*\.txt$",
+    r"\.(?:md|markdown|rst|adoc|mdx)$|^[^/]*\.txt$"
+    r"|(?:^|/)docs?/(?:.*/)?[^/]*\.(?:txt|jsonc?|ya?ml|toml|html?|css|scss|less|sql|csv|tsv|xml|svg)$"
+    r"|(?:^|/)docs?/(?:.*/)?[^/.]+$"
+    r"|(?:^|/)(?:readme|license|licence|changelog|authors|notice|copying)(?:-[\w.-]*)?(?:\.txt)?$",
     re.IGNORECASE,
 )
+_DEPENDENCIES = re.compile(r"(?:^|/)(?:requirements|constraints)[^/]*\.txt$", re.IGNORECASE)
 _SIMPLE_PYTHON = frozenset(
     ("expression_statement", "return_statement", "assert_statement", "raise_statement", "delete_statement",
-     "import_statement", "import_from_statement", "break_statement", "continue_statement", "type_alias_statement")
+     "import_statement", "import_from_statement", "break_statement", "continue_statement", "type_alias_statement",
+     "decorator")
 )  # fmt: skip
 _HEADED_PYTHON = frozenset(
     ("if_statement", "elif_clause", "for_statement", "while_statement", "with_statement", "match_statement",
-     "case_clause", "except_clause", "class_definition")
+     "case_clause", "except_clause", "except_group_clause", "class_definition")
 )  # fmt: skip
 _SIMPLE_SCRIPT = frozenset(
     ("expression_statement", "return_statement", "throw_statement", "lexical_declaration", "variable_declaration",
-     "break_statement", "continue_statement", "public_field_definition", "field_definition")
+     "break_statement", "continue_statement", "public_field_definition", "field_definition",
+     "import_statement", "export_statement")
 )  # fmt: skip
 _HEADED_SCRIPT = frozenset(
     ("if_statement", "for_statement", "for_in_statement", "while_statement", "do_statement", "switch_statement",
      "switch_case", "switch_default", "catch_clause", "function_declaration", "method_definition", "arrow_function",
-     "function_expression", "generator_function_declaration")
+     "function_expression", "generator_function_declaration", "class_declaration", "abstract_class_declaration")
 )  # fmt: skip
 _TYPES_ONLY = frozenset(
     ("interface_declaration", "type_alias_declaration", "ambient_declaration", "function_signature",
-     "abstract_method_signature", "import_statement", "type_annotation")
+     "abstract_method_signature", "method_signature", "type_annotation")
+)  # fmt: skip
+_NEVER_RUN = frozenset(
+    ("comment", "hash_bang_line", "pass_statement", "global_statement", "nonlocal_statement",
+     "future_import_statement")
 )  # fmt: skip
 _NOT_WRITTEN = re.compile(r"^raise\s+NotImplementedError\b")
 
@@ -86,17 +96,26 @@ class Unit(NamedTuple):
 
 def of_interest(path: str) -> bool:
     """Whether a changed file can be run or read by tests."""
+    if language_of(path) not in _NO_PROGRAM or _DEPENDENCIES.search(path):
+        return True
     return not _DOCUMENT.search(path)
 
 
 def changed_rows(before: str | None, after: str) -> frozenset[int]:
     """The rows of `after` that are new or changed, without empty ones."""
     old, new = (before or "").splitlines(), after.splitlines()
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    head, most = 0, min(len(old), len(new))
+    while head < most and old[head] == new[head]:
+        head += 1
+    tail = 0
+    while tail < most - head and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    # What is compared takes time by its square.
+    matcher = difflib.SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail], autojunk=False)
     rows: set[int] = set()
     for tag, _, _, start, end in matcher.get_opcodes():
         if tag != "equal":
-            rows.update(row for row in range(start, end) if new[row].strip())
+            rows.update(row for row in range(head + start, head + end) if new[row].strip())
     return frozenset(rows)
 
 
@@ -108,10 +127,7 @@ def uncovered(
     unknown: list[str] = []
     for path in sorted(changed):
         text = after.get(path)
-        if text is None or not of_interest(path):
-            continue
-        rows = changed_rows(before.get(path), text)
-        if not rows:
+        if text is None or (before.get(path) or "") == text or not of_interest(path):
             continue
         language = language_of(path)
         if language in DATA_LANGUAGES:
@@ -119,6 +135,9 @@ def uncovered(
                 unknown.append(f"whether tests read {path} is not known")
             elif path not in traced.read:
                 found.append(Finding("uncovered", path, "no test reads this file"))
+            continue
+        rows = changed_rows(before.get(path), text)
+        if not rows:
             continue
         missed = _missed(path, language, text, rows, traced)
         if missed is None:
@@ -160,14 +179,16 @@ def _missed(path: str, language: str, text: str, rows: frozenset[int], traced: T
         return None
     every = list(units(language, found.root_node))
     wanted = {row: _of_row(every, row) for row in sorted(rows)}
+    strange = _says_more(language, found.root_node, frozenset(row for row, own in wanted.items() if not own))
     wanted = {row: own for row, own in wanted.items() if own}
     if not wanted:
-        return []  # comments, types
+        return None if strange else []  # comments, types
     if language == "python":
         if path not in traced.lines and not traced.whole:
             return None
         ran = traced.lines.get(path, frozenset())
-        return [row for row, own in wanted.items() if not all(_python_ran(unit, ran) for unit in own)]
+        missed = [row for row, own in wanted.items() if not all(_python_ran(unit, ran) for unit in own)]
+        return missed or (None if strange else [])
     processes = traced.scripts.get(path, ())
     if not processes and not traced.whole:
         return None
@@ -178,11 +199,12 @@ def _missed(path: str, language: str, text: str, rows: frozenset[int], traced: T
     # What was run is another text than this one where a compiler stands between.
     if any(max(end for _, end, _ in one) != starts[-1] - 1 for one in processes if one):
         return None
-    return [
+    missed = [
         row
         for row, own in wanted.items()
         if not all(any(_script_ran(unit, lines, starts, one) for one in processes) for unit in own)
     ]
+    return missed or (None if strange else [])
 
 
 def _of_row(every: Sequence[Unit], row: int) -> list[Unit]:
@@ -220,9 +242,9 @@ def units(language: str, root: "Node") -> Iterator[Unit]:
     waiting = [root]
     while waiting:
         node = waiting.pop()
-        if (node.type in _TYPES_ONLY and not python) or _for_types(node):
+        if _silent(node, python):
             continue
-        if node.type in simple and not _says_nothing(node):
+        if node.type in simple and (node.type != "export_statement" or _exports(node)):
             yield _unit(node, node.start_point[0], node.end_point[0])
         elif python and node.type == "function_definition":
             yield from _function(node)
@@ -255,6 +277,39 @@ def _function(node: "Node") -> Iterator[Unit]:
         start = node.start_point[0]
         end = max(start, body.start_point[0] - 1)
         yield Unit(start, end, inside[0].start_point[0], inside[-1].end_point[0], start, node.start_point[1])
+
+
+def _silent(node: "Node", python: bool) -> bool:
+    """What does nothing when a program runs."""
+    if node.type in _NEVER_RUN or _for_types(node):
+        return True
+    if node.type in ("expression_statement", "raise_statement") and _says_nothing(node):
+        return True
+    if python:
+        return node.type == "function_definition" and next(_function(node), None) is None
+    if node.type in ("import_statement", "export_statement"):
+        names = {child.type for child in node.children}
+        return "type" in names or ("export_clause" in names and not _exports(node))
+    return node.type in _TYPES_ONLY
+
+
+def _exports(node: "Node") -> bool:
+    """Whether an export does something itself, other than what it exports."""
+    return any(node.child_by_field_name(name) is not None for name in ("value", "source"))
+
+
+def _says_more(language: str, root: "Node", rows: frozenset[int]) -> bool:
+    """Whether there is more on these rows than keywords, punctuation and what does nothing."""
+    waiting = [root] if rows else []
+    while waiting:
+        node = waiting.pop()
+        if _silent(node, language == "python"):
+            continue
+        span = range(node.start_point[0], node.end_point[0] + 1)
+        if not node.children and node.is_named and any(row in rows for row in span):
+            return True
+        waiting.extend(node.children)
+    return False
 
 
 def _says_nothing(node: "Node") -> bool:

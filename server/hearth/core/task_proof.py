@@ -14,6 +14,8 @@ from hearth.core.task_state import Finding, State
 ASKED_MAX: Mapping[Kind, int] = {"name": 2, "uncovered": 1}
 """How often findings of these kinds are put to a model, unless it waives the file."""
 NO_TEST_RUN = "no test was run"
+TESTS_FAIL = "tests fail that failed before"
+TESTS_UNKNOWN = "some of the tests could not be run"
 NAMED_MAX = 3
 """Files that a summary names."""
 
@@ -45,10 +47,7 @@ def asking(state: State, found: tuple[Finding, ...]) -> State:
 
 def unproved(state: State) -> list[str]:
     """What nothing proves of a change in which nothing is known to be wrong, in sentences."""
-    found: list[str] = []
-    tests = [check for check in state.checks if check.command.kind == "tests"]
-    if any(map(of_interest, state.changes)) and not any(check.status != "not verified" for check in tests):
-        found.append(NO_TEST_RUN)
+    found = _of_tests(state)
     for one in state.findings:
         if judged_by_model(one):
             waived = state.waived.get(one.path, "")
@@ -57,10 +56,20 @@ def unproved(state: State) -> list[str]:
     return [*found, *state.unknown]
 
 
+def _of_tests(state: State) -> list[str]:
+    """Why the tests themselves prove nothing, or not all: those that fail prove nothing of what they reach."""
+    if not any(map(of_interest, state.changes)):
+        return []
+    seen = {check.status for check in state.checks if check.command.kind == "tests"}
+    if not seen - {"not verified"}:
+        return [NO_TEST_RUN]
+    found = [TESTS_FAIL] if "failed" in seen else []
+    return [*found, TESTS_UNKNOWN] if "not verified" in seen else found
+
+
 def summary(state: State) -> str:
     """The same in a clause, "" if everything is proved."""
-    reasons = unproved(state)
-    said = [NO_TEST_RUN] if NO_TEST_RUN in reasons else []
+    said = _of_tests(state)
     paths = [one.path for one in state.findings if one.kind == "uncovered"]
     if paths:
         more = f" and {len(paths) - NAMED_MAX} more" if len(paths) > NAMED_MAX else ""
