@@ -144,9 +144,8 @@ async def run(
             await _end_looked_after(process)
         finally:
             _end(process, tag)
-        with suppress(TimeoutError):
+        with suppress(TimeoutError):  # where something got away all the same, and holds the pipe
             await _emptied(process)
-        await process.wait()
         confinement = _status(readable)
     code = None if why else process.returncode
     if code is not None and code < 0:
