@@ -60,14 +60,20 @@ def changed_ranges(before: str, after: str) -> list[tuple[Range, str]]:
     return result
 
 
-def _fixed(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of equal lines in increasing order: common head and tail, and lines that occur once on both sides."""
+def common_ends(before: Sequence[str], after: Sequence[str]) -> tuple[int, int]:
+    """How many lines are equal at the beginning, and of the rest at the end."""
     head, most = 0, min(len(before), len(after))
     while head < most and before[head] == after[head]:
         head += 1
     tail = 0
     while tail < most - head and before[-1 - tail] == after[-1 - tail]:
         tail += 1
+    return head, tail
+
+
+def _fixed(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of equal lines in increasing order: common head and tail, and lines that occur once on both sides."""
+    head, tail = common_ends(before, after)
     old_end, new_end = len(before) - tail, len(after) - tail
     old_counts, new_counts = Counter(before[head:old_end]), Counter(after[head:new_end])
     places = {after[n]: n for n in range(head, new_end) if new_counts[after[n]] == 1}

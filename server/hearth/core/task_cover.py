@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from hearth.core.grammars import language_of
+from hearth.core.patch_lines import common_ends
 from hearth.core.patch_syntax import tree
 from hearth.core.task_state import Finding
 from hearth.core.task_survey import DATA, is_test
@@ -104,12 +105,7 @@ def of_interest(path: str) -> bool:
 def changed_rows(before: str | None, after: str) -> frozenset[int]:
     """The rows of `after` that are new or changed, without empty ones."""
     old, new = (before or "").splitlines(), after.splitlines()
-    head, most = 0, min(len(old), len(new))
-    while head < most and old[head] == new[head]:
-        head += 1
-    tail = 0
-    while tail < most - head and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
+    head, tail = common_ends(old, new)
     # What is compared takes time by its square.
     matcher = difflib.SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail], autojunk=False)
     rows: set[int] = set()
