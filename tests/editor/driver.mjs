@@ -9,6 +9,8 @@ const GHOST = ".ghost-text-decoration, .ghost-text, .ghost-text-decoration-previ
 const EDITOR = ".editor-instance .monaco-editor";
 const HOSTS = new Set(["127.0.0.1", "localhost", "[::1]"]);
 
+const SCENE_CHARS = 600; // of each thing on the page that is told of when an operation fails
+
 let browser, context, page;
 const foreign = [];
 const INPUT = ".quick-input-widget:visible input[type=text]";
@@ -171,7 +173,19 @@ const operations = {
   resize: ({ width, height }) => page.setViewportSize({ width, height }),
   wait: ({ ms }) => page.waitForTimeout(ms),
   foreign: () => foreign,
+  scene: () => scene(),
 };
+
+// What a person would look at to see why an operation failed: CI has no picture of the page.
+async function scene() {
+  const seen = { active: ".tab.active", toasts: ".notification-toast", dialogs: ".monaco-dialog-box", input: ".quick-input-widget", lenses: ".codelens-decoration", lines: ".view-lines" };
+  const parts = Object.entries(seen).map(async ([name, selector]) => {
+    const texts = await page.locator(selector).locator("visible=true").allInnerTexts();
+    return `${name}: ${JSON.stringify(texts.map((text) => text.slice(0, SCENE_CHARS)))}`;
+  });
+  const focus = page.evaluate(() => `focus: ${document.activeElement?.className} in ${document.activeElement?.closest("[data-uri]")?.dataset.uri}`);
+  return (await Promise.all([...parts, focus])).join("\n");
+}
 
 for await (const line of readline.createInterface({ input: process.stdin })) {
   const { id, op, ...given } = JSON.parse(line);
@@ -179,7 +193,8 @@ for await (const line of readline.createInterface({ input: process.stdin })) {
   try {
     answer = { id, value: (await operations[op](given)) ?? null };
   } catch (error) {
-    answer = { id, error: String(error?.message ?? error) };
+    const there = page?.isClosed() === false ? await scene().catch((reason) => `no scene: ${reason}`) : "no page";
+    answer = { id, error: `${error?.message ?? error}\n${there}` };
   }
   process.stdout.write(JSON.stringify(answer) + "\n");
 }

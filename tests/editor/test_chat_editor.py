@@ -194,7 +194,12 @@ def asked_for(bench: Workbench, code: Code, way: str, command: str) -> None:
 def becomes(bench: Workbench, name: str, text: str | None) -> None:
     """Wait until a file has this text on the disk; None: until it is gone."""
     path = bench.folder / name
-    harness.wait_for(lambda: (path.read_bytes().decode() if path.exists() else None) == text, f"the text of {name}")
+
+    def now() -> str | None:
+        return path.read_bytes().decode() if path.exists() else None
+
+    if not harness.wait_for(lambda: now() == text, f"the text of {name}", required=False):
+        assert now() == text, bench.page("scene")
 
 
 def undone(bench: Workbench, code: Code, how: str, name: str = "") -> None:
@@ -454,6 +459,7 @@ def test_what_was_typed_meanwhile_is_not_overwritten(bench: Workbench, model: Ch
     page("command", title="Hearth: Undo Last Change")
     becomes(bench, "main.py", mine)
     (bench.folder / "main.py").write_text(PYTHON)
+    page("gone", selector='[data-uri$="/main.py"] .view-line', text="# mine")
 
 
 def test_what_cannot_be_done_is_said_in_a_message_and_not_in_a_dialog(bench: Workbench, model: ChatServer):

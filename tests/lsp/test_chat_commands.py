@@ -204,6 +204,7 @@ async def test_a_document_edited_meanwhile_is_a_conflict_and_never_overwritten(w
     editor.before_edit = lambda: editor.type(uri, 0, 0, "# again\n")
     late = await editor.run("refactor", uri, (5, 6), prompt="name the product")
     assert late["applied"] is False
+    assert "main.py changed while the answer was written" in late["message"]
     assert editor.text(uri).startswith("# again\n")
     assert "taxed" not in editor.text(uri)
 

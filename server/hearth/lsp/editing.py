@@ -84,22 +84,21 @@ class Editing:
         files = {self._uri(place, document, edit.path): edit for edit in patch.edits}
         if not files:
             return Applied(False, problem=" ".join(patch.notes) or say("edit_already", language))
-        now = await self._texts(files)
-        strange = [uri for uri, edit in files.items() if now[uri] != edit.before]
-        if strange:
-            there = all(files[uri].before is None for uri in strange)
-            return Applied(
-                False, problem=say("edit_exists" if there else "edit_conflict", language, files=names(strange))
-            )
+        # The versions before the texts: what is typed from here on, while the journal is written too, makes the editor
+        # refuse the edit. A version read later would vouch for a text that nobody looked at.
+        versions = self._versions(files)
+        if problem := await self._strange(files):
+            return Applied(False, problem=problem)
         noted = await self._noted(place[0], title, patch.edits)
         if confirm is None:
             confirm = patch.places > 1 or len(files) > 1
         edits = {uri: patch.text_edits(edit.path) for uri, edit in files.items()}
-        applied, _ = await self.client.apply(self._workspace_edit(files, edits, confirm=confirm), title)
+        edit = self._workspace_edit(files, edits, versions, confirm=confirm)
+        applied = versions == self._versions(files) and (await self.client.apply(edit, title))[0]
         became = await self._became(files) if applied else {}
         if not became:
             await self._journal(self.journal.dropped, noted)
-            return Applied(False, problem=say("edit_refused", language))
+            return Applied(False, problem=await self._strange(files) or say("edit_refused", language))
         if any(text != files[uri].after for uri, text in became.items()) or len(became) < len(files):
             # Some of it was left out in the preview: the journal is to know what there is now.
             await self._journal(self.journal.dropped, noted)
@@ -120,6 +119,7 @@ class Editing:
         if entry is None:
             raise HearthError(say("undo_none", language))
         uris = {path: self._uri((entry.folder, ""), "", path) for path in entry.paths}
+        versions = self._versions(uris.values())
         now = await self._texts(uris.values())
         found = await asyncio.to_thread(self.journal.revert, entry.id, lambda path: now.get(uris[path]))
         if isinstance(found, Conflict):
@@ -128,9 +128,11 @@ class Editing:
         files = {uris[edit.path]: edit for edit in found.edits}
         edits = {uri: found.text_edits(edit.path) for uri, edit in files.items()}
         if files:
-            applied, _ = await self.client.apply(self._workspace_edit(files, edits, confirm=False), entry.title)
-            if not applied:
-                raise HearthError(say("edit_refused", language))
+            edit = self._workspace_edit(files, edits, versions, confirm=False)
+            if versions != self._versions(uris.values()) or not (await self.client.apply(edit, entry.title))[0]:
+                now = await self._texts(files)
+                strange = [uri for uri, one in files.items() if now[uri] != one.before]
+                raise HearthError(say("undo_conflict" if strange else "edit_refused", language, files=names(strange)))
         await self._journal(self.journal.undone, entry.id)
         self.undone.add(entry.id)
         self.forget(entry.id)
@@ -171,6 +173,18 @@ class Editing:
         folders = dict.fromkeys([*self.desk.folders, self._place(document)[0] if document else ""])
         last = [one for folder in folders if folder and (one := self.journal.last(folder))]
         return max(last, key=lambda one: one.at_s, default=None)
+
+    def _versions(self, uris: Iterable[str]) -> dict[str, int | None]:
+        return {uri: self.version(uri) for uri in uris}
+
+    async def _strange(self, files: Mapping[str, FileEdit]) -> str:
+        """What to say of files that are not what the change was made for; "" if all are."""
+        now = await self._texts(files)
+        strange = [uri for uri, edit in files.items() if now[uri] != edit.before]
+        if not strange:
+            return ""
+        there = all(files[uri].before is None for uri in strange)
+        return say("edit_exists" if there else "edit_conflict", self.client.language(), files=names(strange))
 
     async def _texts(self, uris: Iterable[str]) -> dict[str, str | None]:
         return {uri: await self._text(uri) for uri in uris}
@@ -214,9 +228,15 @@ class Editing:
             await asyncio.sleep(LOOK_S)
 
     def _workspace_edit(
-        self, files: Mapping[str, FileEdit], edits: Mapping[str, Sequence[Edit]], *, confirm: bool
+        self,
+        files: Mapping[str, FileEdit],
+        edits: Mapping[str, Sequence[Edit]],
+        versions: Mapping[str, int | None],
+        *,
+        confirm: bool,
     ) -> types.WorkspaceEdit:
-        """Raises HearthError where the client cannot do what is needed."""
+        """`versions`: of the texts that the edits were made for. Raises HearthError where the client cannot do what is
+        needed."""
         able = self.abilities
         made = any(edit.before is None for edit in files.values())
         gone = any(edit.after is None for edit in files.values())
@@ -233,7 +253,7 @@ class Editing:
             if edit.before is None:
                 steps.append(types.CreateFile(uri, annotation_id=annotation))
             if edits[uri]:
-                document = types.OptionalVersionedTextDocumentIdentifier(uri, self.version(uri))
+                document = types.OptionalVersionedTextDocumentIdentifier(uri, versions[uri])
                 steps.append(types.TextDocumentEdit(document, [_annotated(one, annotation) for one in edits[uri]]))
         label = say("edit_confirm", self.client.language())
         kept = {CONFIRM: types.ChangeAnnotation("Hearth", needs_confirmation=True, description=label)}
