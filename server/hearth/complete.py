@@ -38,6 +38,8 @@ FIRST_LINES_AFTER_S = 0.12
 """From so long after its start a generation is shown as far as its lines are sure; the rest is remembered when it
 comes."""
 PROBING_WAIT_S = 0.3
+PROBING_WAIT_INVOKED_S = 3.0
+"""Right after the start the servers are not known yet. Who asks for a suggestion is to get one."""
 SPECULATE_AFTER_S = 0.005
 SERVERS_TRIED_MAX = 2
 TRACE_MAX = 30
@@ -269,10 +271,10 @@ class Completer:
             return f"completion is switched off for {snapshot.language}"
         return ""
 
-    async def _target(self) -> Target | None:
+    async def _target(self, invoked: bool) -> Target | None:
         if not self._gateway.probed.is_set():
             try:
-                async with asyncio.timeout(PROBING_WAIT_S):
+                async with asyncio.timeout(PROBING_WAIT_INVOKED_S if invoked else PROBING_WAIT_S):
                     await self._gateway.probed.wait()
             except TimeoutError:
                 return None
@@ -291,7 +293,7 @@ class Completer:
         """
         flight: Flight | None = None
         for _ in range(SERVERS_TRIED_MAX):
-            target = await self._target()
+            target = await self._target(invoked)
             if target is None:
                 return None
             flight = await self.pilot.take_off(spot, decision, target, started + ANSWER_DEADLINE_S)

@@ -40,18 +40,19 @@ State = Literal["noted", "done", "undone"]
 @dataclass(frozen=True, slots=True)
 class Change:
     """What is about to be applied. `folder`: the workspace folder, absolute. `title`: what it is, for the user. `at_s`:
-    when that was, in seconds since 1970."""
+    when that was, in seconds since 1970. `made`: folders that its new files need and that are not there, relative."""
 
     folder: str
     title: str
     at_s: float
     edits: tuple[FileEdit, ...]
+    made: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A change as it is in the journal. `paths`: its files, relative to `folder`. `revertible`: False where it holds a
-    file of secrets, whose text was not kept."""
+    file of secrets, whose text was not kept. `made`: folders that were made for its files, relative."""
 
     id: str
     state: State
@@ -60,6 +61,7 @@ class Entry:
     at_s: float
     paths: tuple[str, ...]
     revertible: bool
+    made: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +300,7 @@ def _encoded(change: Change) -> bytes:
     body = json.dumps(
         {
             "format": _FORMAT, "folder": change.folder, "title": change.title[:TITLE_CHARS_MAX], "at_s": change.at_s,
-            "files": files,
+            "files": files, "made": change.made,
         },
         ensure_ascii=True,
     ).encode()  # fmt: skip
@@ -320,7 +322,7 @@ def _decoded(id: str, state: State, content: bytes) -> _Record:
     )
     entry = Entry(
         id, state, coded["folder"], coded["title"], coded["at_s"], tuple(file.path for file in files),
-        all(file.kept for file in files),
+        all(file.kept for file in files), tuple(coded.get("made", ())),
     )  # fmt: skip
     return _Record(entry, files)
 

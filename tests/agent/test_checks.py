@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -56,8 +57,9 @@ async def script(folder: Path, code: str, within_s: float = 30.0):
     copy, home = folder / "copy", folder / "tmp"
     copy.mkdir()
     home.mkdir()
-    env = environment(copy, home, folder / "ws", "tag")
-    return await run((sys.executable, "-c", code), copy, env, (copy, home), "tag", within_s)
+    tag = secrets.token_hex(8)  # whatever carries it is ended: that of another test, running beside this one, must not
+    env = environment(copy, home, folder / "ws", tag)
+    return await run((sys.executable, "-c", code), copy, env, (copy, home), tag, within_s)
 
 
 async def test_new_failures_are_told_from_those_that_were_there(tmp_path: Path):
@@ -221,7 +223,7 @@ async def test_what_prints_without_end_is_ended(tmp_path: Path):
 
 async def test_a_program_that_is_not_there_could_not_be_run(tmp_path: Path):
     (tmp_path / "copy").mkdir()
-    ran, _ = await run(("/no/such/program",), tmp_path / "copy", {}, (), "tag", 5.0)
+    ran, _ = await run(("/no/such/program",), tmp_path / "copy", {}, (), secrets.token_hex(8), 5.0)
     assert ran.code == 127
 
 

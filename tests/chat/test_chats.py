@@ -455,6 +455,8 @@ async def test_a_conversation_is_there_after_a_restart(tmp_path: Path):
     before = chats(Script(fence(FIXED)), here, transcripts=Transcripts(tmp_path, ["/ws"]))
     talk = await before.start(Command("refactor", URI, IN_ADD, prompt="plus"))
     await all_of(before, talk.id)
+    await before.became(talk.id, 0, "Applied.")
+    assert "**A change of 1 place in src/a.py.** Applied." in before.page(talk.id)
     script = Script(fence(FIXED.replace("add", "plus")), fence(FIXED))
     after = chats(script, here, transcripts=Transcripts(tmp_path, ["/ws"]))
     (line,) = await after.list()
@@ -469,6 +471,27 @@ async def test_a_conversation_is_there_after_a_restart(tmp_path: Path):
     assert "A change of 1 place" in await after.export(talk.id)
     assert await after.delete(talk.id)
     assert await after.list() == []
+
+
+async def test_what_became_of_a_change_is_said_while_the_next_answer_is_written():
+    one = chats(Script(fence(FIXED), fence(FIXED.replace("add", "plus"))), desk())
+    talk = await one.start(Command("refactor", URI, IN_ADD, prompt="plus"))
+    await all_of(one, talk.id)
+    await one.reply(talk.id, "call it plus")
+    async for update in one.run(talk.id):
+        if isinstance(update, Text):
+            before = one.page(talk.id)
+            await one.became(talk.id, 0, fate := f"{len(before)}.")
+            page = one.page(talk.id)
+            assert f"1 place in src/a.py.** {fate}" in page
+            assert page.rpartition("---")[2] == before.rpartition("---")[2], "what was written meanwhile is still there"
+    await one.became(talk.id, 0, "Applied, then undone.")
+    assert one.page(talk.id).count("Applied, then undone.") == 1
+    await one.retry(talk.id, talk.choice)
+    assert "Applied, then undone." in one.page(talk.id)
+    await one.became("gone", 0, "Applied.")
+    await one.became(talk.id, 7, "Applied.")
+    assert " Applied." not in one.page(talk.id)
 
 
 async def test_the_last_answer_can_be_asked_again_after_a_restart(tmp_path: Path):

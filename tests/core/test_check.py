@@ -3,7 +3,7 @@
 import pytest
 
 from hearth.core.candidate import Candidate, Site
-from hearth.core.check import CUTS_MAX, HALF_PARSED, UNFINISHED, Verdict, checked, new_errors
+from hearth.core.check import CUTS_MAX, HALF_PARSED, UNFINISHED, Verdict, checked
 from hearth.core.syntax import window_at
 from hearth.core.text import Snapshot
 from hearth.gather import spot_at
@@ -102,11 +102,3 @@ def test_an_empty_candidate_keeps_its_reason() -> None:
     assert (
         checked(site, Candidate("", "it would repeat the line above"), None).reason == "it would repeat the line above"
     )
-
-
-def test_new_errors() -> None:
-    snapshot = Snapshot.of("def f(a):\n    b = \n    return b\n", language="python")
-    window = window_at(snapshot, snapshot.position_at(18))
-    assert window
-    assert not new_errors(window, "a")
-    assert new_errors(window, "a a")

@@ -16,7 +16,6 @@ from hearth.core.prompt import (
     Stability,
     anchor_at,
     rendered,
-    renewal_tokens,
     tail_of,
 )
 from hearth.core.text import Position, Snapshot
@@ -286,13 +285,6 @@ def test_where_the_suffix_comes_first_it_outlives_the_anchor() -> None:
     assert not over(then, Background(), "codestral").head.startswith(first.head)
     other = over("x\ny█\nother = 1\n", Background(), "codestral", previous=first)
     assert other.after == "\nother = 1\n"
-
-
-def test_a_renewal_costs_what_follows_the_shared_part() -> None:
-    old = over("import os\nx█\n", Background())
-    assert renewal_tokens(old, old) == 0
-    assert renewal_tokens(None, old) == round(len(old.head) / 2.5)
-    assert 0 < renewal_tokens(old, over("import os\nx\ny█\n", Background())) < 20
 
 
 snippets = st.builds(

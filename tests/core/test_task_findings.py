@@ -214,3 +214,53 @@ def test_a_map_of_a_project_of_loose_files():
     assert "def only()" in Survey({"a.py": "def only():\n    pass\n"}).map(500)
     assert "net_price" in Survey(SHOP).map(500)
     assert Survey({}).map(500) == ""
+
+
+PUBLIC = {
+    "api.py": (
+        "from tax import rate\n\n\ndef net(gross):\n    return gross / (1 + rate())\n\n\n"
+        "def gross(net):\n    return net * (1 + rate())\n\n\ndef _seen(x):\n    return x\n"
+    ),
+    "tax.py": "def rate():\n    return 0.19\n",
+}
+ONE = "from tax import rate\n\n\ndef net(gross):\n    return round(gross / (1 + rate()), 2)\n"
+
+
+@pytest.mark.parametrize(
+    ("goal", "found"),
+    [
+        ("Round to two digits.", [("gone", "api.py")]),
+        ("Round net, and remove gross.", []),
+        ("Drop the unused functions of api.py.", []),
+        ("Rename gross to with_tax.", []),
+    ],
+)
+def test_a_definition_that_goes_without_a_word_is_asked_about(goal: str, found: list[tuple[str, str]]):
+    assert [one for one in wrong({"api.py": ONE}, goal, PUBLIC) if one[0] == "gone"] == found
+
+
+def test_a_definition_that_goes_is_named_and_the_plan_may_have_said_so():
+    after = Survey({**PUBLIC, "api.py": ONE})
+    (gone,) = findings(Survey(PUBLIC), after, ["api.py"], "Round.", "Round net")
+    assert gone.text == "`gross` is defined nowhere any more, and nobody said that it is to go"
+    assert findings(Survey(PUBLIC), after, ["api.py"], "Round.", "Remove gross, which nobody uses") == []
+
+
+def test_a_definition_that_moves_or_goes_with_its_file_is_not_missed():
+    other = "from tax import rate\n\n\ndef gross(net):\n    return net * (1 + rate())\n"
+    assert wrong({"api.py": ONE, "other.py": other}, "Split it up.", PUBLIC) == []
+    assert wrong({"api.py": None}, "Tidy up.", PUBLIC) == []
+
+
+def test_what_is_still_used_is_found_once():
+    base = {**PUBLIC, "bill.py": "import api\n\n\ndef bill(x):\n    return api.gross(x)\n"}
+    found = wrong({"api.py": ONE}, "Round.", base)
+    assert [kind for kind, _ in found] == ["stale"]
+
+
+def test_of_many_that_go_some_are_named():
+    many = {"many.py": "".join(f"def number_{n}():\n    return {n}\n\n\n" for n in range(9)) + "def main():\n    ...\n"}
+    found = findings(Survey(many), Survey({"many.py": "def main():\n    print()\n"}), ["many.py"], "Print.")
+    texts = [one.text for one in found if one.kind == "gone"]
+    assert len(texts) == 6
+    assert texts[-1].startswith("`number_5` (and 3 more) is defined")

@@ -45,6 +45,15 @@ def test_what_stays_of_it_is_said():
     assert "**Done, not all of it verified: a.py: no test ran lines 5-6.**" in page(ended)
 
 
+def test_definitions_that_are_gone_are_asked_about_once_and_then_said():
+    gone = Finding("gone", "a.py", "`total` is defined nowhere any more, and nobody said that it is to go")
+    assert waits(STATE, gone)
+    assert not waits(asking(STATE, (gone,)), gone)
+    left = replace(STATE, checks=(PASSED,), findings=(gone,))
+    assert unproved(left) == [f"a.py: {gone.text}"]
+    assert summary(left) == "1 definition is gone, and nobody said so"
+
+
 def test_tests_that_still_fail_prove_nothing():
     failed, not_run = replace(PASSED, status="failed"), replace(PASSED, status="not verified")
     assert unproved(replace(STATE, checks=(PASSED, failed))) == [TESTS_FAIL]

@@ -166,6 +166,11 @@ const operations = {
     await input.fill(text);
     await input.press("Enter");
   },
+  // Presses Enter in the quick input that shows a list: a page that is still loading may have taken the focus.
+  async accept() {
+    await page.locator(".quick-input-list .monaco-list-row").first().waitFor();
+    await page.locator(INPUT).press("Enter");
+  },
   // When a key or a button of the mouse was last pressed, in seconds since 1970.
   pressed: () => page.evaluate(() => window.lastPressed / 1000),
   text: ({ selector }) => page.locator(selector).allInnerTexts(),

@@ -95,7 +95,7 @@ def test_nothing_leaves_before_it_was_shown_and_agreed_to(open_workbench: Open, 
     page("command", title="Hearth: Take Back What You Allowed")
     page("see", selector=".quick-input-list .monaco-list-row", text="explain →")
     page.shot("allowed")
-    page("press", key="Enter")
+    page("accept")
     page("see", selector=harness.TOAST, text="Taken back: explain")
     # Declined, nothing leaves, and the command says so.
     bench.go("prices.py", 7)

@@ -264,8 +264,7 @@ def test_what_the_client_tells_the_server(open_workbench: Open, tmp_path: Path):
     page("focus")
     page("command", title="Hearth: Status")
     page("see", selector=".quick-input-widget", text="What next?")
-    page("type", text="tidy up")
-    page("press", key="Enter")
+    page("answer", text="tidy up")
     answers = harness.wait_for(lambda: [m for m in received(log) if m.get("id") == "asked"], "the answer")
     assert answers[0]["result"] == {"value": "tidy up"}
     (arguments,) = of(log, "workspace/executeCommand")[0]["arguments"]

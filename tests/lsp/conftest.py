@@ -28,6 +28,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Start]:
     yield begin
     for client in clients:
         try:
+            await client.rested()
             client.check()
         finally:
             await client.kill()

@@ -49,6 +49,7 @@ class Editor:
         self.refuses = False
         self.keeps: Any = lambda edits: edits
         self.before_edit: Any = None
+        client.rest.append(self.rest)
         client.handlers |= {
             "workspace/applyEdit": self._apply,
             "window/showMessageRequest": self._button,

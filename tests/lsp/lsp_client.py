@@ -63,6 +63,8 @@ class Client:
         self.arrived = asyncio.Condition()
         self.handlers: dict[str, Callable[[Any], Awaitable[Any]]] = {}
         """What the server may ask beyond `SERVER_CALLS`; one that raises ServerError is answered with its error."""
+        self.rest: list[Callable[[], Awaitable[None]]] = []
+        """Called before the end: to see through what is still being asked for, and to ask for no more."""
         self._serving: list[asyncio.Task[None]] = []
         self._next = 0
         self._reading = asyncio.create_task(self._read())
@@ -148,10 +150,15 @@ class Client:
 
     async def stop(self) -> int:
         """shutdown, exit, and the checks that hold for every conversation; returns the exit code."""
+        await self.rested()
         if self.process.returncode is None:
             await self.request("shutdown")
             await self.notify("exit")
         return await self.ended()
+
+    async def rested(self) -> None:
+        for one in self.rest:
+            await one()
 
     async def ended(self) -> int:
         """Wait for the process and check what it said."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,8 @@ def fenced(code: str) -> str:
 
 
 @pytest.fixture
-async def work(server, tmp_path: Path) -> AsyncIterator[Work]:
+async def work(server, tmp_path: Path) -> Work:
     """An editor on a folder, with a server whose model says `text` to chats."""
-    editors: list[Editor] = []
 
     async def begin(
         text: str = "", *, files: dict[str, str] | None = None, locale: str = "en", **script: Any
@@ -50,7 +49,6 @@ async def work(server, tmp_path: Path) -> AsyncIterator[Work]:
             path.write_bytes(content.encode())
         client: Client = await server({"chat_text": text, "model": "scripted-coder", **script}, initialize=False)
         editor = Editor(client)
-        editors.append(editor)
         await client.initialize(
             capabilities=EDITOR_CAPABILITIES,
             workspaceFolders=[{"uri": folder.as_uri(), "name": "work"}],
@@ -58,9 +56,7 @@ async def work(server, tmp_path: Path) -> AsyncIterator[Work]:
         )
         return editor
 
-    yield begin
-    for editor in editors:
-        await editor.rest()
+    return begin
 
 
 def on_disk(path: Path) -> str:
@@ -123,8 +119,10 @@ async def test_a_refactoring_is_applied_and_taken_back(work: Work, main: Path):
     lenses = await editor.lenses(uri)
     assert lenses["Hearth changed this: Undo"]["line"] == 4
     assert "Undo" in await editor.lenses(done["page"])
+    assert "**A change of 1 place in main.py.** Applied." in await editor.page(done["page"])
     await editor.press(lenses["Hearth changed this: Undo"])
     assert editor.text(uri) == SOURCE
+    assert "**A change of 1 place in main.py.** Applied, then undone." in await editor.page(done["page"])
     assert await editor.lenses(uri) == {}
     with pytest.raises(ServerError, match="no change of Hearth's to undo"):
         await editor.run("undoLastChange", uri)
@@ -198,6 +196,9 @@ async def test_a_document_edited_meanwhile_is_a_conflict_and_never_overwritten(w
     result = await asked
     assert result["applied"] is False
     assert "main.py changed while the answer was written" in result["message"]
+    assert "**A change of 1 place in main.py.** Nothing was applied: main.py changed" in await editor.page(
+        result["page"]
+    )
     assert editor.edits == []
     assert "# mine" in editor.text(uri)
     # Between our look and the editor's: the version in the edit stops it.
@@ -219,8 +220,20 @@ async def test_tests_are_written_into_a_new_file(work: Work, main: Path):
     assert len(created) == 1
     assert "def test_with_tax" in editor.text(created[0])
     await editor.client.until(lambda: created[0] in editor.shown, "the new file is shown")
+    assert path_of(created[0]).parent == main.parent / "tests"
     await editor.run("undoLastChange", uri)
     assert on_disk(path_of(created[0])) == "(gone)"
+    assert sorted(path.name for path in main.parent.iterdir()) == ["main.py"], "its folder is gone with it"
+
+
+async def test_a_folder_that_was_made_stays_if_something_else_is_in_it_by_now(work: Work, main: Path):
+    body = "from main import with_tax\n\n\ndef test_with_tax():\n    assert with_tax(100, 0.2) == 120\n"
+    editor = await work(fenced(body))
+    uri = await ready(editor, main)
+    assert (await editor.run("test", uri, IN_IT))["applied"] is True
+    save(main.parent / "tests" / "mine.txt", "mine")
+    await editor.run("undoLastChange", uri)
+    assert [path.name for path in (main.parent / "tests").iterdir()] == ["mine.txt"]
 
 
 async def test_a_reply_goes_on_and_another_model_answers_again(work: Work, main: Path):

@@ -41,8 +41,7 @@ async def editor(server, tmp_path: Path):
     await one.open(shop, SOURCE)
     one.shop = shop
     await client.command("hearth.status", {})  # the engine is up
-    yield one
-    await one.rest()
+    return one
 
 
 async def offered(editor: Editor, text: str, uri: str = "untitled:Prompt", language: str = "hearth") -> list[Any]:

@@ -2,7 +2,7 @@
 changes every file, and back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,13 @@ def model(scenario: Scenario) -> Iterator[ChatServer]:
 
 
 @pytest.fixture
-async def editor(server, tmp_path: Path, scenario: Scenario, model: ChatServer) -> AsyncIterator[Editor]:
+async def editor(server, tmp_path: Path, scenario: Scenario, model: ChatServer) -> Editor:
     scenario.write(tmp_path / "work")
     client = await begun(server, tmp_path, model)
     one = Editor(client)
     folder = {"uri": (tmp_path / "work").as_uri(), "name": "work"}
     await client.initialize(capabilities=EDITOR_CAPABILITIES, workspaceFolders=[folder])
-    yield one
-    await one.rest()
+    return one
 
 
 async def begun(server, home: Path, model: ChatServer):

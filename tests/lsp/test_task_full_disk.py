@@ -59,7 +59,7 @@ async def editor(tmp_path: Path, scenario: Scenario, model: ChatServer) -> Async
         folder = {"uri": (tmp_path / "work").as_uri(), "name": "work"}
         await one.client.initialize(capabilities=EDITOR_CAPABILITIES, workspaceFolders=[folder])
         yield one
-        await one.rest()
+        await one.client.rested()
         one.client.check()
     finally:
         await one.client.kill()

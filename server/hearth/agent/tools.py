@@ -218,7 +218,8 @@ class _Desk:
         """What the texts say is wrong."""
         overlay = self.tools.overlay
         before, after, changed = overlay.before(), overlay.after(), tuple(overlay.changes)
-        return await asyncio.to_thread(findings, before, after, changed, self.state.start.goal)
+        plan = "\n".join(step.title for step in self.state.steps)
+        return await asyncio.to_thread(findings, before, after, changed, self.state.start.goal, plan)
 
     async def _check(self, call: Call, kind: str) -> Result:
         if not self.state.commands_agreed or not self.state.commands:

@@ -199,6 +199,18 @@ class Chats:
             await self._save(talk)
             one.over.set()
 
+    async def became(self, identifier: str, turn: int, fate: str) -> None:
+        """Note what became of the change that the answer of a turn (from 0) proposed: the page says it. A conversation
+        that is gone by now is left alone."""
+        one = self._open.get(identifier)
+        if one is None or turn >= len(one.talk.turns):
+            return
+        answered = one.talk.turns[turn]
+        one.talk.turns[turn] = replace(answered, answer=replace(answered.answer, fate=fate))
+        one.shown.amended(turn)
+        if one.task is None:
+            await self._save(one.talk)  # else it is, at the end of the answer that is being written
+
     def running(self, identifier: str) -> bool:
         """Whether an answer is being written."""
         one = self._open.get(identifier)

@@ -47,6 +47,12 @@ class Page:
         self._joined = ""
         self.restarted()
 
+    def amended(self, number: int) -> None:
+        """What stands below the answer of a turn that is over is different now; one that is running goes on."""
+        if number < len(self._over):
+            self._over[number] = self._whole(number)
+            self._joined = "".join(self._over)
+
     def text(self) -> str:
         """The page as it is now."""
         talk = self._conversation
@@ -55,9 +61,7 @@ class Page:
         if over < len(self._over):
             self.rewound()
         for number in range(len(self._over), over):
-            turn = talk.turns[number]
-            said = safe(turn.answer.text, self._links).rstrip("\n")
-            self._over.append(self._asked(number, turn) + said + _below(turn.answer))
+            self._over.append(self._whole(number))
             self._joined += self._over[-1]
             self.restarted()
         parts = [_header(talk), self._joined]
@@ -67,6 +71,12 @@ class Page:
             notes = "".join(f"\n\n> {safe(note)}" for note in answer.notes)
             parts += [self._asked(over, talk.last), body, notes, "\n"]
         return "".join(parts)
+
+    def _whole(self, number: int) -> str:
+        """A turn that is over."""
+        turn = self._conversation.turns[number]
+        said = safe(turn.answer.text, self._links).rstrip("\n")
+        return self._asked(number, turn) + said + _below(turn.answer)
 
     def _asked(self, number: int, turn: Turn) -> str:
         """The user's words and what was attached."""
@@ -156,7 +166,7 @@ def _below(answer: Answer) -> str:
     """What is to be said after an answer."""
     lines = [f"> {safe(note)}" for note in answer.notes]
     if answer.outcome:
-        lines.append(f"**{safe(answer.outcome)}**")
+        lines.append(f"**{safe(answer.outcome)}** {safe(answer.fate)}".rstrip())
     if answer.ending == "stopped":
         lines.append("*Stopped.*")
     elif answer.ending == "failed":

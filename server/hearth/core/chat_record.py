@@ -94,7 +94,7 @@ def _turn(turn: Turn) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "text": one.text[:TEXT_CHARS_MAX], "place": one.place, "name": one.name, "model": one.model,
         "reason": one.reason, "ending": one.ending or "stopped", "problem": one.problem,
-        "outcome": one.outcome, "notes": list(one.notes),
+        "outcome": one.outcome, "fate": one.fate, "notes": list(one.notes),
         "prompt_tokens": one.prompt_tokens, "cached_tokens": one.cached_tokens,
         "generated_tokens": one.generated_tokens, "cost": None if one.cost is None else str(one.cost),
         "entries": list(one.entries),
@@ -128,6 +128,7 @@ def _restored_turn(fields: Mapping[str, Any]) -> Turn | None:
         written,
         _cost(raw.get("cost")),
         tuple(n for one in items(raw.get("entries"))[:NOTES_MAX] if (n := whole(one, COUNT_MAX)) is not None),
+        text(raw.get("fate"), FIELD_CHARS_MAX),
     )
     used = tuple(origin for one in items(fields.get("used"))[:ORIGINS_MAX] if (origin := _origin(items(one))))
     return Turn(asked, (Part(asked, (USER, *used)),), used, _notes(fields.get("flags")), answer)

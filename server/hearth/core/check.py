@@ -98,11 +98,6 @@ def checked(site: Site, candidate: Candidate, window: Window | None, known_names
     return Verdict(True, confidence, reason, text)
 
 
-def new_errors(window: Window, text: str) -> bool:
-    """Whether inserting `text` adds a parse error that was not there."""
-    return _adds(window, text, _errors_before(window))
-
-
 def unknown_share(code: str, start: int, known: Set[str], language: str) -> float:
     """The share of the names used in `code[start:]` that are neither known nor introduced there, 0..1."""
     bare = _without_text(code, language)

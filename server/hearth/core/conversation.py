@@ -37,8 +37,8 @@ _SIGNATURE = re.compile(
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a model said. `text`: as it came, not yet made safe to show. `ending`: "" while it is being written;
-    "stopped" by the user; "failed" with `problem`. `outcome`: what became of an edit, a sentence. Counts are None where
-    nobody said."""
+    "stopped" by the user; "failed" with `problem`. `outcome`: what change it amounts to, a sentence. `fate`: what
+    became of that in the editor, in the user's language. Counts are None where nobody said."""
 
     text: str = ""
     place: Destination | None = None
@@ -54,6 +54,7 @@ class Answer:
     generated_tokens: int | None = None
     cost: Decimal | None = None
     entries: tuple[int, ...] = ()
+    fate: str = ""
 
     @property
     def worth_showing_again(self) -> bool:

@@ -77,17 +77,6 @@ def reached(imports: Mapping[str, Collection[str]], path: str) -> frozenset[str]
     return frozenset(found - {path})
 
 
-def users_of(name: str, references: Iterable[References]) -> list[tuple[str, int]]:
-    """(path, how often) of the files that use a name; for a whole table at hand, where the index keeps none by name."""
-    key = name_key(name)
-    found: list[tuple[str, int]] = []
-    for path, keys, counts in references:
-        count = dict(zip(keys, counts, strict=True)).get(key, 0) if key in keys else 0
-        if count:
-            found.append((path, count))
-    return found
-
-
 def referrers(
     users: Iterable[tuple[str, int]], defined_in: Collection[str], imports: Mapping[str, Collection[str]]
 ) -> list[Referrer]:

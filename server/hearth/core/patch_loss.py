@@ -77,10 +77,12 @@ _VALUE_HEAD = re.compile(r"^[^=(]*=(?!=)")
 
 
 class Loss(NamedTuple):
-    """Names of what a change takes away. `missing`: it must not; `gone`: the user is to read of it."""
+    """Names of what a change takes away. `missing`: it must not; `gone`: the user is to read of it. `unsaid`: of both,
+    what nobody asked for, and has no other name or place now."""
 
     missing: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    unsaid: tuple[str, ...] = ()
 
 
 def lost(
@@ -122,6 +124,7 @@ def lost(
             missing.add(name)
         elif written_out:
             open_[name] = name
+    unsaid = {*missing, *open_}
     if open_:
         left = [one for one in taken if _name(one) in missing or _name(one) in open_]
         missing |= _forgotten(open_, _users(left, was, now, before, after), used_before)
@@ -129,6 +132,7 @@ def lost(
     return Loss(
         tuple(dict.fromkeys(name for name in (*told, *values) if name in missing)),
         tuple(dict.fromkeys(name for name in told if name not in missing)),
+        tuple(dict.fromkeys(name for name in (*told, *values) if name in unsaid)),
     )
 
 

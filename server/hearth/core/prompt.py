@@ -157,19 +157,6 @@ def rendered(anchor: Anchor, tail: str) -> str:
     return anchor.head + _harmless(tail, anchor.dialect)
 
 
-def renewal_tokens(old: Anchor | None, new: Anchor) -> int:
-    """About how many tokens a server that has `old` in its cache must read for `new`: what follows the part they
-    share. For deciding whether a moment of rest is long enough."""
-    kept = 0
-    if old is not None:
-        low, high = 0, min(len(old.head), len(new.head))
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if old.head[low:middle] == new.head[low:middle] else (low, middle - 1)
-        kept = low
-    return round((len(new.head) - kept) / CHARS_PER_TOKEN_MIN)
-
-
 def lf(text: str) -> str:
     """Text with LF line endings, as every model and every comparison wants it."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

@@ -17,6 +17,7 @@ from hearth.core.facts import Import
 from hearth.core.grammars import language_of
 from hearth.core.impact import hands_on
 from hearth.core.patch_syntax import broken_line, parses
+from hearth.core.task_lost import lost_findings
 from hearth.core.task_names import name_findings
 from hearth.core.task_reach import literals
 from hearth.core.task_state import Finding
@@ -79,8 +80,9 @@ class _Gone:
     member: bool
 
 
-def findings(before: Survey, after: Survey, changed: Iterable[str], goal: str = "") -> list[Finding]:
-    """Everything that is wrong with `after`, and was not with `before`. `changed`: the paths in which they differ."""
+def findings(before: Survey, after: Survey, changed: Iterable[str], goal: str = "", plan: str = "") -> list[Finding]:
+    """Everything that is wrong with `after`, and was not with `before`. `changed`: the paths in which they differ.
+    `plan`: the words of the steps that the user agreed to."""
     paths = sorted(changed)
     found: list[Finding] = []
     found += _broken(before.texts, after.texts, paths)
@@ -92,6 +94,10 @@ def findings(before: Survey, after: Survey, changed: Iterable[str], goal: str = 
     named = {(one.path, name) for one in found for name in _NAMED.findall(one.text)}
     for one in name_findings(before, after, paths, goal):
         if not named.intersection((one.path, name) for name in _NAMED.findall(one.text)[:1]):
+            found.append(one)
+    told = {name for one in found for name in _NAMED.findall(one.text)}
+    for one in lost_findings(before, after, paths, f"{goal}\n{plan}"):
+        if told.isdisjoint(name.rpartition(".")[2] for name in _NAMED.findall(one.text)):
             found.append(one)
     found += weakened(before.texts, after.texts, paths)
     return list({one.key: one for one in found}.values())[:FINDINGS_MAX]

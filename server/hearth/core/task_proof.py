@@ -11,7 +11,7 @@ from hearth.core.task_cover import of_interest
 from hearth.core.task_protocol import Kind
 from hearth.core.task_state import Finding, State
 
-ASKED_MAX: Mapping[Kind, int] = {"name": 2, "uncovered": 1}
+ASKED_MAX: Mapping[Kind, int] = {"name": 2, "uncovered": 1, "gone": 1}
 """How often findings of these kinds are put to a model, unless it waives the file."""
 NO_TEST_RUN = "no test was run"
 TESTS_FAIL = "tests fail that failed before"
@@ -76,6 +76,8 @@ def summary(state: State) -> str:
         said.append(f"no test ran all that changed in {', '.join(paths[:NAMED_MAX])}{more}")
     if count := sum(one.kind == "name" for one in state.findings):
         said.append(f"{count} name{'s hang' if count > 1 else ' hangs'} in the air")
+    if count := sum(one.kind == "gone" for one in state.findings):
+        said.append(f"{count} definition{'s are' if count > 1 else ' is'} gone, and nobody said so")
     if count := len(state.unknown):
         said.append(f"of {count} file{'s' if count > 1 else ''} it is not known what tests ran")
     return "; ".join(said)

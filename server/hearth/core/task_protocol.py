@@ -107,11 +107,12 @@ Correction = Literal[
 ]
 CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
 Kind = Literal[
-    "parse", "stale", "untouched", "test", "lint", "types", "build", "weakened", "import", "name", "uncovered"
+    "parse", "stale", "untouched", "test", "lint", "types", "build", "weakened", "import", "name", "uncovered", "gone"
 ]
 """parse: a file no longer parses. stale: what is gone elsewhere is still used. import: what is imported is nowhere.
-name: a new name hangs in the air, and is almost another one. uncovered: no test ran changed lines. untouched: a planned
-file was neither changed nor waived. weakened: a test lost assertions. The others: a check failed."""
+name: a new name hangs in the air, and is almost another one. uncovered: no test ran changed lines. gone: a definition
+was taken away, and nobody said so. untouched: a planned file was neither changed nor waived. weakened: a test lost
+assertions. The others: a check failed."""
 FINDINGS: tuple[Kind, ...] = get_args(Kind)
 
 CORRECTIONS_MAX = 3

@@ -5,7 +5,7 @@ first asked for, and again after the project has changed: half a second for 3,00
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from hearth.core.impact import Occurrence, Referrer, importers, occurrences, reached, referrers
+from hearth.core.impact import Occurrence, Referrer, importers, occurrences, referrers
 from hearth.core.resolver import Resolver
 from hearth.index.manifest import Manifest
 
@@ -95,10 +95,6 @@ class Overview:
             resolved = ((path, resolver.files(path, found)) for path, found in self._manifest.all_imports())
             self._imports = {path: targets for path, targets in resolved if targets}
         return self._imports
-
-    def visible_from(self, path: str) -> frozenset[str]:
-        """The files whose definitions a file can see by its imports."""
-        return reached(self.imports(), path)
 
     def _lines(self, name: str, users: list[Referrer]) -> list[Occurrence]:
         """The exact places, out of the texts that the manifest keeps."""

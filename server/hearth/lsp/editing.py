@@ -10,8 +10,9 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from urllib.parse import unquote
 
 from lsprotocol import types
@@ -89,7 +90,8 @@ class Editing:
         versions = self._versions(files)
         if problem := await self._strange(files):
             return Applied(False, problem=problem)
-        noted = await self._noted(place[0], title, patch.edits)
+        made = await asyncio.to_thread(_missing_folders, place[0], patch.edits)
+        noted = await self._noted(place[0], title, patch.edits, made)
         if confirm is None:
             confirm = patch.places > 1 or len(files) > 1
         edits = {uri: patch.text_edits(edit.path) for uri, edit in files.items()}
@@ -103,7 +105,7 @@ class Editing:
             # Some of it was left out in the preview: the journal is to know what there is now.
             await self._journal(self.journal.dropped, noted)
             changed = tuple(FileEdit(files[uri].path, files[uri].before, text) for uri, text in became.items())
-            noted = await self._noted(place[0], title, changed)
+            noted = await self._noted(place[0], title, changed, made)
         await self._journal(self.journal.done, noted)
         places = tuple((uri, _first_line(edits[uri])) for uri in became)
         self._mark(places, noted, page)
@@ -134,6 +136,9 @@ class Editing:
                 strange = [uri for uri, one in files.items() if now[uri] != one.before]
                 raise HearthError(say("undo_conflict" if strange else "edit_refused", language, files=names(strange)))
         await self._journal(self.journal.undone, entry.id)
+        if entry.made:
+            await self._became(files)  # the editor may still be about to delete what lies in them
+            await asyncio.to_thread(_remove_empty, entry.folder, entry.made)
         self.undone.add(entry.id)
         self.forget(entry.id)
         return say("undo_done", language, files=names([*files] or [*uris.values()]))
@@ -198,12 +203,12 @@ class Editing:
 
     # The journal
 
-    async def _noted(self, folder: str, title: str, edits: tuple[FileEdit, ...]) -> str:
+    async def _noted(self, folder: str, title: str, edits: tuple[FileEdit, ...], made: tuple[str, ...]) -> str:
         """The change's id in the journal; "" for none: then the editor's own undo is all there is."""
         if not folder:
             return ""
         try:
-            return await asyncio.to_thread(self.journal.note, Change(folder, title, self.now(), edits))
+            return await asyncio.to_thread(self.journal.note, Change(folder, title, self.now(), edits, made))
         except JournalError as error:
             self.warn(f"{error.message} {error.remedy}".strip())
             return ""
@@ -273,6 +278,20 @@ def names(uris: Sequence[str]) -> str:
     """File names, for a sentence."""
     shown = [unquote(uri.rpartition("/")[2]) for uri in uris[:NAMES_SHOWN_MAX]]
     return ", ".join(shown) + ("…" if len(uris) > NAMES_SHOWN_MAX else "")
+
+
+def _missing_folders(folder: str, edits: Sequence[FileEdit]) -> tuple[str, ...]:
+    """Those that new files need; relative, the deepest first."""
+    needed = {parent for edit in edits if edit.before is None for parent in PurePosixPath(edit.path).parents}
+    missing = [path.as_posix() for path in needed if folder and not (Path(folder) / path).exists()]
+    return tuple(sorted(missing, key=len, reverse=True))
+
+
+def _remove_empty(folder: str, made: Sequence[str]) -> None:
+    """Take back folders that were made for files that are gone again, unless something else lies in them by now."""
+    for path in made:
+        with suppress(OSError):
+            (Path(folder) / path).rmdir()
 
 
 def _first_line(edits: Sequence[Edit]) -> int:

@@ -136,6 +136,8 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "No se aplicó nada: {files} cambió mientras se escribía la respuesta. Responda en la conversación para "
         "repetirlo sobre el texto actual.",
     ),
+    "became_applied": ("Applied.", "Appliqué.", "Aplicado."),
+    "became_undone": ("Applied, then undone.", "Appliqué, puis annulé.", "Aplicado y luego deshecho."),
     "edit_exists": (
         "Nothing was applied: {files} exists already.",
         "Rien n'a été appliqué : {files} existe déjà.",

@@ -8,7 +8,7 @@ conversation.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -60,6 +60,8 @@ class Talk:
     proposed: dict[str, Proposed] = field(default_factory=dict[str, Proposed])
     applied: dict[str, str] = field(default_factory=dict[str, str])
     """The change in the journal that came of a conversation."""
+    turns: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    """The conversation and the turn in it that a change in the journal came of."""
     latest: str = ""
     _tasks: "set[asyncio.Task[Any]]" = field(default_factory=set["asyncio.Task[Any]"])
 
@@ -278,12 +280,15 @@ class Talk:
     async def _apply(self, conversation: Conversation, proposed: Proposed) -> Applied:
         document = conversation.command.uri
         before = self.wanted.diagnostics(document)
+        turn = len(conversation.turns) - 1
         applied = await self.editing.apply(proposed.patch, conversation.title, document, _page(conversation))
         if applied.done:
             self.proposed.pop(conversation.id, None)
             self.applied[conversation.id] = applied.id
+            self._note_turn(applied.id, conversation.id, turn)
         else:
             self.tell("warning", applied.problem)
+        await self._became(conversation.id, turn, applied.problem or say("became_applied", self.client.language()))
         self.lenses_changed()
         if applied.done and conversation.kind == "fix":
             await self._judge(conversation, applied, before)
@@ -309,9 +314,23 @@ class Talk:
         """Take back a change, the last one if none is named: no page offers that any more."""
         said = await self.editing.undo(document, identifier)
         self.applied = {name: change for name, change in self.applied.items() if change not in self.editing.undone}
+        for change in self.turns.keys() & self.editing.undone:
+            await self._became(*self.turns.pop(change), say("became_undone", self.client.language()))
         self.lenses_changed()
         self.tell("info", said)
         return said
+
+    def _note_turn(self, change: str, conversation: str, turn: int) -> None:
+        if change:
+            while len(self.turns) >= PROPOSED_MAX:
+                del self.turns[next(iter(self.turns))]
+            self.turns[change] = (conversation, turn)
+
+    async def _became(self, conversation: str, turn: int, fate: str) -> None:
+        """Let the transcript say what became of a change."""
+        await self.chats.became(conversation, turn, fate)
+        with suppress(HearthError):
+            self.pages.changed(_page(self.chats.get(conversation)), at_once=True)
 
     async def _verdict(
         self, document: str, fixed: Sequence[Diagnostic], before: tuple[int, tuple[Diagnostic, ...]]
