@@ -58,12 +58,18 @@ async def no_redactor(conversation: str) -> Redactor:
 
 @asynccontextmanager
 async def bench(
-    *scripts: Script, copy: CopyPrediction | None = None, settings: CompletionSettings | None = None
+    *scripts: Script,
+    copy: CopyPrediction | None = None,
+    settings: CompletionSettings | None = None,
+    found: asyncio.Event | None = None,
 ) -> AsyncGenerator[Bench]:
+    """`found`: when it is known which servers there are; else that is known before anything is asked."""
     told: list[HearthError] = []
     backends = [ScriptedBackend(script) for script in scripts]
 
     async def find() -> list[Member]:
+        if found is not None:
+            await found.wait()
         return [Member(backend, ("complete",)) for backend in backends]
 
     async def from_workspace(spot: Spot, extent: Extent) -> CopyPrediction | None:
@@ -78,7 +84,8 @@ async def bench(
         gateway, Memory(), from_workspace, settings or CompletionSettings(), lambda uri: ("w", "a.py"), sending
     )
     running = asyncio.create_task(gateway.run())
-    await gateway.probed.wait()
+    if found is None:
+        await gateway.probed.wait()
     try:
         yield Bench(backends[0] if backends else ScriptedBackend(Script()), gateway, completer, told)
     finally:
@@ -192,6 +199,21 @@ async def test_no_model_means_the_workspace_answers_and_says_so() -> None:
         assert (outcome.source, text_of(outcome)) == ("workspace", "1")
         assert "loading" in outcome.reason
         assert b.backend.counts.calls == 0
+
+
+async def test_who_asks_right_after_the_start_waits_for_the_servers_to_be_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hearth.complete.PROBING_WAIT_S", 0.01)
+    monkeypatch.setattr("hearth.complete.PROBING_WAIT_INVOKED_S", 60.0)
+    found = asyncio.Event()
+    async with bench(Script(text=ADD), found=found) as b:
+        assert (await b.ask("def add█\n")).suggestions == ()  # typing goes on
+        asked = asyncio.create_task(b.ask("def add█\n", invoked=True))
+        await asyncio.sleep(0.05)
+        assert not asked.done()
+        found.set()
+        assert text_of(await asked) == "(a, b):\n    return a + b"
 
 
 @asynccontextmanager
