@@ -2,7 +2,8 @@
 
 import pytest
 
-from hearth.core.task_page import escaped
+from hearth.core.task_page import escaped, plan_page
+from hearth.core.task_parts import Step
 
 SHOWN = {
     "get_stock of a/__init__.py (new), #3 | more!": r"get_stock of a/\_\_init\_\_.py (new), #3 | more!",
@@ -20,3 +21,21 @@ SHOWN = {
 @pytest.mark.parametrize("text", SHOWN)
 def test_what_others_wrote_is_shown_as_it_is(text: str):
     assert escaped(text) == SHOWN[text]
+
+
+def test_a_steps_files_stand_once_and_legibly():
+    steps = (
+        Step("Change shop/__init__.py, shop/a.py.", ("shop/__init__.py", "shop/a.py", "shop/b.py"), "tests"),
+        Step("Adapt `a.py` and its_users", ("a.py", "c.py")),
+        Step("Do *it*", ()),
+        Step("Change old/a.py and a.pyi", ("a.py",)),
+    )
+    assert plan_page(steps).splitlines() == [
+        "1. Change `shop/__init__.py`, `shop/a.py`. (check: tests)",
+        "   - `shop/b.py`",
+        "2. Adapt `a.py` and its_users",
+        "   - `c.py`",
+        r"3. Do \*it\*",
+        "4. Change old/a.py and a.pyi",
+        "   - `a.py`",
+    ]

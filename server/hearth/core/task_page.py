@@ -127,9 +127,18 @@ def _steps(steps: Sequence[Step], at: int) -> list[str]:
     for number, step in enumerate(steps):
         mark = "" if at < 0 else "[x] " if number < at else "[ ] "
         check = f" (check: {escaped(step.check)})" if step.check else ""
-        lines.append(f"{number + 1}. {mark}{escaped(step.title)}{check}")
-        lines += [f"   - {code(path)}" for path in step.files]
+        title = _with_code(step.title, step.files)
+        lines.append(f"{number + 1}. {mark}{escaped(title)}{check}")
+        lines += [f"   - {code(path)}" for path in step.files if f"`{path}`" not in title]
     return lines
+
+
+def _with_code(text: str, paths: Sequence[str]) -> str:
+    """A text with the files that it names as code: the page is also read as it is, without a preview."""
+    if not paths or "`" in text:
+        return text
+    named = "|".join(re.escape(path) for path in sorted(paths, key=len, reverse=True))
+    return re.sub(rf"(?<![\w./-])(?:{named})(?![\w/-])", r"`\g<0>`", text)
 
 
 def _impacted(state: State) -> list[str]:
