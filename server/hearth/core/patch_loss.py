@@ -52,7 +52,9 @@ _ASKED = re.compile(
     # "the delete function" is one's name: a single one needs an article behind the verb
     rf"\b{_REMOVE}\w*(?:\W+{_BETWEEN}){{0,4}}?\W+{_MANY}\b"
     rf"|\b{_REMOVE}\w*(?:\s+(?:of|also|just|now))?\s+{_THE}(?:{_BETWEEN}\s+){{0,3}}?{_ONE}\b"
-    rf"|\b{_UNUSED}\s+(?:\w+\s+)?(?:{_ONE}|{_MANY}|variables)\b|\b(?:{_ONE}|{_MANY}|variables)\s+{_UNUSED}"
+    # "unused function 'total'", as linters say it, is about that one
+    rf"|\b{_UNUSED}\s+(?:\w+\s+)?(?:{_ONE}|{_MANY}|variables)\b(?!:?\s*[`'\"‘“«])"
+    rf"|\b(?:{_ONE}|{_MANY}|variables)\s+{_UNUSED}"
     rf"|\b(?:everything|anything|whatever|what)\s+(?:\w+\s+){{0,2}}?{_UNUSED}"
     r"|\b(?:dead|duplicated?|obsolete|redundant|unreachable) code",
     re.IGNORECASE,
