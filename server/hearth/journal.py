@@ -40,19 +40,21 @@ State = Literal["noted", "done", "undone"]
 @dataclass(frozen=True, slots=True)
 class Change:
     """What is about to be applied. `folder`: the workspace folder, absolute. `title`: what it is, for the user. `at_s`:
-    when that was, in seconds since 1970. `made`: folders that its new files need and that are not there, relative."""
+    when that was, in seconds since 1970. `made`: folders that its new files need and that are not there, relative.
+    `origin`: what it came of, for who asked for it."""
 
     folder: str
     title: str
     at_s: float
     edits: tuple[FileEdit, ...]
     made: tuple[str, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A change as it is in the journal. `paths`: its files, relative to `folder`. `revertible`: False where it holds a
-    file of secrets, whose text was not kept. `made`: folders that were made for its files, relative."""
+    file of secrets, whose text was not kept. `made`, `origin`: as in the change."""
 
     id: str
     state: State
@@ -62,6 +64,7 @@ class Entry:
     paths: tuple[str, ...]
     revertible: bool
     made: tuple[str, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +303,7 @@ def _encoded(change: Change) -> bytes:
     body = json.dumps(
         {
             "format": _FORMAT, "folder": change.folder, "title": change.title[:TITLE_CHARS_MAX], "at_s": change.at_s,
-            "files": files, "made": change.made,
+            "files": files, "made": change.made, "origin": change.origin,
         },
         ensure_ascii=True,
     ).encode()  # fmt: skip
@@ -322,7 +325,7 @@ def _decoded(id: str, state: State, content: bytes) -> _Record:
     )
     entry = Entry(
         id, state, coded["folder"], coded["title"], coded["at_s"], tuple(file.path for file in files),
-        all(file.kept for file in files), tuple(coded.get("made", ())),
+        all(file.kept for file in files), tuple(coded.get("made", ())), coded.get("origin", ""),
     )  # fmt: skip
     return _Record(entry, files)
 

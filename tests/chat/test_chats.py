@@ -489,7 +489,9 @@ async def test_what_became_of_a_change_is_said_while_the_next_answer_is_written(
     assert one.page(talk.id).count("Applied, then undone.") == 1
     await one.retry(talk.id, talk.choice)
     assert "Applied, then undone." in one.page(talk.id)
-    await one.became("gone", 0, "Applied.")
+    with pytest.raises(HearthError, match="gone"):
+        await one.became("gone", 0, "Applied.")
+    await one.became(talk.id, 0, "Applied.", "another answer")
     await one.became(talk.id, 7, "Applied.")
     assert " Applied." not in one.page(talk.id)
 

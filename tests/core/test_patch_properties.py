@@ -90,6 +90,23 @@ def test_a_diff_comes_back(before: list[str], after: list[str], ending: str, fin
 
 
 @SEVERAL
+@given(LINES, LINES, ENDINGS, st.data())
+def test_a_text_with_some_of_the_edits_is_known_and_one_with_more_is_not(
+    before: list[str], after: list[str], ending: str, data: st.DataObject
+) -> None:
+    was = joined(before, ending, True)
+    patch = Patch((FileEdit("a.txt", was, joined(after, ending, True)),), ())
+    taken = [one for one in patch.text_edits("a.txt") if data.draw(st.booleans())]
+    document = Document("a.txt", "plaintext", 1, was)
+    assert document.apply(2, list(reversed(taken)))
+    now = document.snapshot().text
+    assert patch.holds("a.txt", now)
+    at = data.draw(st.integers(0, len(now)))
+    assert not patch.holds("a.txt", now[:at] + "§" + now[at:])
+    assert not patch.holds("a.txt", None)
+
+
+@SEVERAL
 @given(LINES, st.data(), ENDINGS)
 def test_blocks_come_back_and_twice_is_once(before: list[str], data: st.DataObject, ending: str) -> None:
     after = list(before)

@@ -147,7 +147,7 @@ async def test_the_lens_goes_when_it_is_kept_or_edited(work: Work, main: Path):
 async def test_undo_works_after_a_restart(work: Work, main: Path, tmp_path: Path):
     editor = await work(fenced(BETTER))
     uri = await ready(editor, main)
-    await editor.run("refactor", uri, IN_IT, prompt="name the product")
+    page = (await editor.run("refactor", uri, IN_IT, prompt="name the product"))["page"]
     changed = editor.text(uri)
     assert await editor.client.stop() == 0
     save(main, changed)
@@ -155,6 +155,24 @@ async def test_undo_works_after_a_restart(work: Work, main: Path, tmp_path: Path
     await again.open(uri, changed)
     assert "main.py" in (await again.run("undoLastChange", uri))["message"]
     assert again.text(uri) == SOURCE
+    assert "1 place in main.py.** Applied, then undone." in await again.page(page)
+
+
+async def test_another_models_answer_takes_the_place_of_one_that_was_applied(work: Work, main: Path):
+    other = BETTER.replace("taxed", "product")
+    rules = [{"chat": 1, "times": 1, "text": fenced(BETTER)}, {"chat": 1, "text": fenced(other)}]
+    editor = await work(rules=rules)
+    uri = await ready(editor, main)
+    first = await editor.run("refactor", uri, IN_IT, prompt="name the product")
+    assert "taxed" in editor.text(uri)
+    editor.input = ["local"]
+    again = await editor.press((await editor.lenses(first["page"]))["Another Model"])
+    assert again["applied"] is True
+    assert "product = amount" in editor.text(uri)
+    assert "taxed" not in editor.text(uri)
+    assert (await editor.page(first["page"])).count("1 place in main.py.** Applied.") == 1
+    await editor.run("undoLastChange", uri)
+    assert editor.text(uri) == SOURCE
 
 
 async def test_several_places_are_previewed_and_what_is_left_out_stays_out(work: Work, main: Path):
@@ -168,6 +186,7 @@ async def test_several_places_are_previewed_and_what_is_left_out_stays_out(work:
     assert all(one["needsConfirmation"] for one in annotations.values())
     assert "# cents" in editor.text(uri)
     assert "# all" not in editor.text(uri)
+    assert "2 places in main.py.** Applied in part." in await editor.page(done["page"])
     await editor.run("undoLastChange", uri)
     assert editor.text(uri) == SOURCE
 

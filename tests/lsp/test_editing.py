@@ -1,6 +1,8 @@
-"""What a change does with what is typed while it is under way: between our look, the journal and the editor's own."""
+"""What a change does with what is written while it is under way: between our look, the journal and the editor's own, in
+the preview, and before it is undone. The editor here is scripted; the journal is the real one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,50 +10,78 @@ import pytest
 from lsprotocol import types
 
 from hearth.core.patch import FileEdit, Patch
-from hearth.core.text import Document, Snapshot
+from hearth.core.text import Document, Edit, Position, Range, Snapshot
+from hearth.errors import HearthError
 from hearth.journal import Change, Journal
 from hearth.lsp.asking import Client
 from hearth.lsp.editing import Editing
 from hearth.lsp.offers import Abilities
 
-URI = "file:///project/main.py"
-BEFORE, AFTER = "one\n", "two\n"
+MAIN, OTHER = "file:///project/main.py", "file:///project/other.py"
+BEFORE, AFTER = "one\nstays\nthree\n", "two\nstays\nfour\n"
+HALF = "two\nstays\nthree\n"
+PATCH = Patch((FileEdit("main.py", BEFORE, AFTER),), ())
+BOTH = Patch((*PATCH.edits, FileEdit("other.py", BEFORE, AFTER)), ())
 
 
-class OneDocument:
-    """An editor with a document that has a version, and that refuses edits of another one."""
+class Scripted:
+    """An editor with two documents that refuses edits of another version. `before_edit` and `after_edit`: what happens
+    just then; `takes`: which steps are taken; `word`: what it says in the end, if not the truth."""
 
     def __init__(self) -> None:
-        self.text_now, self.version_now = BEFORE, 1
+        self.documents = {uri: Document(uri, "python", 1, BEFORE) for uri in (MAIN, OTHER)}
         self.folders = ("/project",)
-        self.asked: list[types.WorkspaceEdit] = []
+        self.asked = 0
+        self.told: list[str] = []
         self.before_edit: Callable[[], None] = lambda: None
+        self.after_edit: Callable[[], None] = lambda: None
+        self.takes: Callable[[str], bool] = lambda uri: True
+        self.word: Callable[[bool], bool | None] = lambda truth: truth
 
-    def type(self, text: str) -> None:
-        self.text_now += text
-        self.version_now += 1
+    def text(self, uri: str = MAIN) -> str:
+        return self.documents[uri].snapshot().text
+
+    def writes(self, text: str, uri: str = MAIN) -> None:
+        """Something that is not of the change."""
+        self.documents[uri] = Document(uri, "python", self.version(uri) + 1, text)
+
+    def typed(self, text: str, uri: str = MAIN) -> None:
+        self.writes(self.text(uri) + text, uri)
+
+    def version(self, uri: str) -> int:
+        return self.documents[uri].snapshot().version
 
     def place(self, uri: str) -> tuple[str, str]:
-        return ("/project", "main.py") if uri == URI else ("", "")
+        return "/project", uri.rpartition("/")[2]
 
     def uri(self, folder: str, path: str) -> str:
         return f"file://{folder}/{path}"
 
     async def snapshot(self, uri: str) -> Snapshot:
-        return Document(uri, "python", self.version_now, self.text_now).snapshot()
+        return self.documents[uri].snapshot()
 
     def language(self) -> str:
         return "en"
 
-    async def apply(self, edit: types.WorkspaceEdit, label: str) -> tuple[bool, str]:
-        self.asked.append(edit)
+    async def apply(self, edit: types.WorkspaceEdit, label: str) -> bool | None:
+        self.asked += 1
         self.before_edit()
-        (step,) = edit.document_changes or ()
-        assert isinstance(step, types.TextDocumentEdit)
-        if step.text_document.version != self.version_now:
-            return False, ""
-        self.text_now, self.version_now = AFTER if self.text_now == BEFORE else BEFORE, self.version_now + 1
-        return True, ""
+        steps = [step for step in edit.document_changes or () if isinstance(step, types.TextDocumentEdit)]
+        if any(step.text_document.version != self.version(step.text_document.uri) for step in steps):
+            return self.word(False)
+        taken = [step for step in steps if self.takes(step.text_document.uri)]
+        for step in taken:
+            uri = step.text_document.uri
+            edits = [one for one in step.edits if not isinstance(one, types.SnippetTextEdit)]
+            changes = [Edit(range_of(one.range), one.new_text) for one in reversed(edits)]
+            assert self.documents[uri].apply(self.version(uri) + 1, changes)
+        self.after_edit()
+        return self.word(bool(taken))
+
+
+def range_of(where: types.Range) -> Range:
+    ends = (Position(end.line, end.character) for end in (where.start, where.end))
+    return Range(*ends)
 
 
 class SlowJournal(Journal):
@@ -71,8 +101,8 @@ class SlowJournal(Journal):
 
 
 @pytest.fixture
-def editor() -> OneDocument:
-    return OneDocument()
+def editor() -> Scripted:
+    return Scripted()
 
 
 @pytest.fixture
@@ -81,64 +111,148 @@ def journal(tmp_path: Path) -> SlowJournal:
 
 
 @pytest.fixture
-def editing(editor: OneDocument, journal: SlowJournal) -> Editing:
+def editing(editor: Scripted, journal: SlowJournal, monkeypatch: pytest.MonkeyPatch) -> Editing:
+    monkeypatch.setattr("hearth.lsp.editing.SETTLE_S", 0.05)
     return Editing(
         cast("Client", editor),
         cast("Any", editor),
         journal,
-        lambda _uri: editor.version_now,
+        editor.version,
         Abilities(versions=True, annotations=True),
         lenses_changed=lambda: None,
-        warn=pytest.fail,
+        warn=editor.told.append,
     )
 
 
-PATCH = Patch((FileEdit("main.py", BEFORE, AFTER),), ())
+async def test_a_change_is_made_and_undone(editing: Editing, editor: Scripted, journal: SlowJournal):
+    done = await editing.apply(BOTH, "Refactor", MAIN, origin="talk 0")
+    assert (done.done, done.whole, [uri for uri, _ in done.places]) == (True, True, [MAIN, OTHER])
+    assert (editor.text(), editor.text(OTHER)) == (AFTER, AFTER)
+    undone = await editing.undo(MAIN)
+    assert (undone.id, undone.origin) == (done.id, "talk 0")
+    assert (editor.text(), editor.text(OTHER)) == (BEFORE, BEFORE)
+    assert editor.told == []
 
 
 async def test_what_is_typed_while_the_journal_is_written_is_kept(
-    editing: Editing, editor: OneDocument, journal: SlowJournal
+    editing: Editing, editor: Scripted, journal: SlowJournal
 ):
-    journal.meanwhile = lambda: editor.type("mine\n")
-    done = await editing.apply(PATCH, "Refactor", URI)
+    journal.meanwhile = lambda: editor.typed("mine\n")
+    done = await editing.apply(PATCH, "Refactor", MAIN)
     assert not done.done
     assert "main.py changed while the answer was written" in done.problem
-    assert editor.text_now == BEFORE + "mine\n"
-    assert journal.list() == []
+    assert editor.text() == BEFORE + "mine\n"
+    assert (journal.list(), editor.asked) == ([], 0)
 
 
 async def test_what_is_typed_while_the_edit_is_on_its_way_is_a_conflict_too(
-    editing: Editing, editor: OneDocument, journal: SlowJournal
+    editing: Editing, editor: Scripted, journal: SlowJournal
 ):
-    editor.before_edit = lambda: editor.type("mine\n")
-    done = await editing.apply(PATCH, "Refactor", URI)
+    editor.before_edit = lambda: editor.typed("mine\n")
+    done = await editing.apply(PATCH, "Refactor", MAIN)
     assert not done.done
     assert "main.py changed while the answer was written" in done.problem
-    assert len(editor.asked) == 1
-    assert editor.text_now == BEFORE + "mine\n"
-    assert journal.list() == []
+    assert editor.text() == BEFORE + "mine\n"
+    assert (journal.list(), editor.asked) == ([], 1)
 
 
 @pytest.mark.parametrize("when", ["journal", "edit"])
 async def test_what_is_typed_while_a_change_is_undone_is_kept(
-    editing: Editing, editor: OneDocument, journal: SlowJournal, when: str
+    editing: Editing, editor: Scripted, journal: SlowJournal, when: str
 ):
-    assert (await editing.apply(PATCH, "Refactor", URI)).done
+    assert (await editing.apply(PATCH, "Refactor", MAIN)).done
     if when == "journal":
-        journal.meanwhile = lambda: editor.type("mine\n")
+        journal.meanwhile = lambda: editor.typed("mine\n")
     else:
-        editor.before_edit = lambda: editor.type("mine\n")
-    with pytest.raises(Exception, match=r"main\.py changed since"):
-        await editing.undo(URI)
-    assert editor.text_now == AFTER + "mine\n"
+        editor.before_edit = lambda: editor.typed("mine\n")
+    with pytest.raises(HearthError, match=r"main\.py changed since"):
+        await editing.undo(MAIN)
+    assert editor.text() == AFTER + "mine\n"
     (entry,) = journal.list()
     assert entry.state == "done"
 
 
-async def test_a_file_that_cannot_be_written_is_told_as_that(editing: Editing, editor: OneDocument):
-    async def refused(edit: types.WorkspaceEdit, label: str) -> tuple[bool, str]:
-        return False, ""
+async def test_what_is_typed_right_after_the_change_is_not_taken_for_a_part_of_it(
+    editing: Editing, editor: Scripted, journal: SlowJournal
+):
+    editor.after_edit = lambda: editor.typed("mine\n")
+    done = await editing.apply(PATCH, "Refactor", MAIN)
+    assert done.done
+    assert not done.whole
+    (warning,) = editor.told
+    assert warning.startswith("main.py: something else wrote there")
+    with pytest.raises(HearthError, match=r"main\.py changed since"):
+        await editing.undo(MAIN)
+    assert editor.text() == AFTER + "mine\n"
 
-    editor.apply = refused  # type: ignore[method-assign]
-    done = await editing.apply(PATCH, "Refactor", URI)
+
+async def test_what_a_preview_left_out_is_not_undone_though_something_else_wrote_there(
+    editing: Editing, editor: Scripted, journal: SlowJournal
+):
+    editor.takes = lambda uri: uri == MAIN
+    editor.after_edit = lambda: editor.typed("theirs\n", OTHER)
+    done = await editing.apply(BOTH, "Refactor", MAIN)
+    assert (done.done, done.whole) == (True, False)
+    with pytest.raises(HearthError, match=r"other\.py changed since"):
+        await editing.undo(MAIN)
+    assert editor.text(OTHER) == BEFORE + "theirs\n"
+
+
+async def test_a_part_of_the_places_is_known_as_that_and_can_be_undone(
+    editing: Editing, editor: Scripted, journal: SlowJournal
+):
+    editor.takes = lambda uri: uri == MAIN
+    editor.after_edit = lambda: editor.writes(HALF)  # the second place was not ticked
+    done = await editing.apply(BOTH, "Refactor", MAIN)
+    assert (done.done, done.whole, editor.told) == (True, False, [])
+    (entry,) = journal.list()
+    assert entry.paths == ("main.py",)
+    editor.after_edit = lambda: None
+    await editing.undo(MAIN)
+    assert editor.text() == BEFORE
+
+
+async def test_an_editor_that_did_a_part_and_says_no_is_not_believed(
+    editing: Editing, editor: Scripted, journal: SlowJournal
+):
+    editor.takes = lambda uri: uri == MAIN
+    editor.word = lambda truth: False
+    done = await editing.apply(BOTH, "Refactor", MAIN)
+    assert (done.done, done.whole) == (True, False)
+    editor.word = lambda truth: truth
+    await editing.undo(MAIN)
+    assert (editor.text(), editor.text(OTHER)) == (BEFORE, BEFORE)
+
+
+async def test_a_preview_that_is_accepted_after_all_can_still_be_undone(
+    editing: Editing, editor: Scripted, journal: SlowJournal
+):
+    editor.takes = lambda uri: False
+    editor.word = lambda truth: None
+    done = await editing.apply(PATCH, "Refactor", MAIN)
+    assert not done.done
+    editor.writes(AFTER)  # the user came back to it
+    editor.takes, editor.word = lambda uri: True, lambda truth: truth
+    await editing.undo(MAIN)
+    assert editor.text() == BEFORE
+
+
+async def test_a_file_that_cannot_be_written_is_told_as_that(editing: Editing, editor: Scripted):
+    editor.takes = lambda uri: False
+    done = await editing.apply(PATCH, "Refactor", MAIN)
     assert "declined, or the file cannot be written" in done.problem
+
+
+async def test_what_the_editor_cannot_do_leaves_no_trace_in_the_journal(
+    editing: Editing, editor: Scripted, journal: SlowJournal
+):
+    new = Patch((replace(PATCH.edits[0], before=None, path="new.py"),), ())
+
+    async def snapshot(uri: str) -> Snapshot:
+        raise HearthError("there is no such file")
+
+    editor.snapshot = snapshot  # type: ignore[method-assign]
+    editing.version = lambda uri: None
+    with pytest.raises(HearthError, match="cannot create"):
+        await editing.apply(new, "Tests", MAIN)
+    assert journal.list() == []

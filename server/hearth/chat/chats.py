@@ -199,13 +199,15 @@ class Chats:
             await self._save(talk)
             one.over.set()
 
-    async def became(self, identifier: str, turn: int, fate: str) -> None:
-        """Note what became of the change that the answer of a turn (from 0) proposed: the page says it. A conversation
-        that is gone by now is left alone."""
-        one = self._open.get(identifier)
-        if one is None or turn >= len(one.talk.turns):
+    async def became(self, identifier: str, turn: int, fate: str, text: str | None = None) -> None:
+        """Note what became of the change that the answer of a turn (from 0) proposed: the page says it. `text`: the
+        answer's; one that took its place meanwhile is left alone. Raises HearthError if the conversation is gone."""
+        one = self._known(identifier)
+        if turn >= len(one.talk.turns):
             return
         answered = one.talk.turns[turn]
+        if text is not None and answered.answer.text != text:
+            return
         one.talk.turns[turn] = replace(answered, answer=replace(answered.answer, fate=fate))
         one.shown.amended(turn)
         if one.task is None:

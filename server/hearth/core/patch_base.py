@@ -6,7 +6,7 @@ from typing import Literal
 
 from hearth.core.grammars import language_of
 from hearth.core.patch_lines import changed_ranges
-from hearth.core.text import Edit
+from hearth.core.text import Edit, Snapshot
 
 Format = Literal["symbol", "file", "blocks", "diff"]
 """symbol: the lines of `Target.span`, whole. file: the file, whole. blocks: search/replace blocks. diff: unified."""
@@ -92,6 +92,24 @@ class Patch:
         if edit is None or edit.after is None:
             return ()
         return tuple(Edit(where, text) for where, text in changed_ranges(edit.before or "", edit.after))
+
+    def holds(self, path: str, text: str | None) -> bool:
+        """Whether a file's text now, None if there is none, is what was before with some of the edits, all or none: if
+        not, something else was written too."""
+        edit = self.edit(path)
+        if edit is None:
+            return True
+        if text is None or edit.before is None or edit.after is None:
+            return text in (edit.before, edit.after) or (edit.before is None and text == "")
+        was, ends, at = Snapshot.of(edit.before), {0}, 0
+        for one in self.text_edits(path):
+            assert one.range is not None
+            start, end = was.offset_at(one.range.start), was.offset_at(one.range.end)
+            stays, old = edit.before[at:start], edit.before[start:end]
+            ends = {place + len(stays) for place in ends if text.startswith(stays, place)}
+            ends = {place + len(new) for place in ends for new in (old, one.text) if text.startswith(new, place)}
+            at = end
+        return any(text[place:] == edit.before[at:] for place in ends)
 
 
 @dataclass(frozen=True, slots=True)

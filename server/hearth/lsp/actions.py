@@ -166,7 +166,7 @@ def _offered(identifier: str, talk: Talk, language: str) -> list[tuple[str, str,
     if identifier in talk.proposed:
         found.append((say("lens_apply", language), "hearth.apply", of))
     if change := talk.applied.get(identifier):
-        found.append((say("lens_undo_page", language), "hearth.undoLastChange", {"change": change}))
+        found.append((say("lens_undo_page", language), "hearth.undoLastChange", {"change": change.id}))
     return [
         *found,
         (say("lens_reply", language), "hearth.reply", of),

@@ -108,17 +108,17 @@ class Client:
         title = cast(dict[str, Any], found).get("title") if isinstance(found, dict) else None
         return title if title in titles else None
 
-    async def apply(self, edit: types.WorkspaceEdit, label: str) -> tuple[bool, str]:
-        """Whether the client did all of it, and its reason if it gave one."""
+    async def apply(self, edit: types.WorkspaceEdit, label: str) -> bool | None:
+        """Whether the client did all of it, by its own word; None if it said nothing: it may do so yet."""
         params = types.ApplyWorkspaceEditParams(edit, label)
         try:
             async with asyncio.timeout(APPLY_WAIT_S):
                 found = await self.ask(types.WORKSPACE_APPLY_EDIT, params)
-        except (TimeoutError, RpcError):
-            return False, ""
-        fields = cast(dict[str, Any], found) if isinstance(found, dict) else {}
-        reason = fields.get("failureReason")
-        return fields.get("applied") is True, reason if isinstance(reason, str) else ""
+        except TimeoutError:
+            return None
+        except RpcError:
+            return False
+        return isinstance(found, dict) and cast(dict[str, Any], found).get("applied") is True
 
     @asynccontextmanager
     async def bar(self, title: str, cancel: Callable[[], None]) -> AsyncGenerator[Bar]:

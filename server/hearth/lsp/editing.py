@@ -11,8 +11,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath, PurePosixPath
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from lsprotocol import types
@@ -38,12 +39,21 @@ CONFIRM = "hearth"
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What became of a change. `id`: in the journal, "" where it is in none. `problem`: why nothing was done, for the
-    user. `places`: (document, first changed line) of what was done."""
+    user. `places`: (document, first changed line) of what was done. `whole`: nothing of it was left out."""
 
     done: bool
     id: str = ""
     problem: str = ""
     places: tuple[tuple[str, int], ...] = ()
+    whole: bool = True
+
+
+class Undone(NamedTuple):
+    """A change in the journal that was taken back, what it had come of, and a sentence that says so."""
+
+    id: str
+    origin: str
+    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +83,19 @@ class Editing:
     """Of the workspace, as the editor names them: the desk knows them by their real paths."""
     now: Callable[[], float] = time.time
     marks: dict[str, Mark] = field(default_factory=dict[str, Mark])
-    undone: set[str] = field(default_factory=set[str])
-    """Changes that were taken back."""
 
     async def apply(
-        self, patch: Patch, title: str, document: str, page: str = "", *, confirm: bool | None = None
+        self,
+        patch: Patch,
+        title: str,
+        document: str,
+        page: str = "",
+        *,
+        origin: str = "",
+        confirm: bool | None = None,
     ) -> Applied:
-        """Apply a change that was asked for in `document`; `page` is where it was. `confirm`: the editor shows it
-        first; unless it is said, it does so for more than one place."""
+        """Apply a change that was asked for in `document`; `page` is where it was, `origin` comes back when it is
+        undone. `confirm`: the editor shows it first; unless it is said, it does so for more than one place."""
         place, language = self._place(document), self.client.language()
         files = {self._uri(place, document, edit.path): edit for edit in patch.edits}
         if not files:
@@ -90,32 +105,52 @@ class Editing:
         versions = self._versions(files)
         if problem := await self._strange(files):
             return Applied(False, problem=problem)
-        made = await asyncio.to_thread(_missing_folders, place[0], patch.edits)
-        noted = await self._noted(place[0], title, patch.edits, made)
         if confirm is None:
             confirm = patch.places > 1 or len(files) > 1
         edits = {uri: patch.text_edits(edit.path) for uri, edit in files.items()}
         edit = self._workspace_edit(files, edits, versions, confirm=confirm)
-        applied = versions == self._versions(files) and (await self.client.apply(edit, title))[0]
-        became = await self._became(files) if applied else {}
+        made = await asyncio.to_thread(_missing_folders, place[0], patch.edits)
+        change = Change(place[0], title, self.now(), patch.edits, made, origin)
+        noted = await self._noted(change)
+        said = versions == self._versions(files) and await self.client.apply(edit, title)
+        became = await self._became(patch, files, surely=bool(said))
         if not became:
-            await self._journal(self.journal.dropped, noted)
+            if said is not None:  # else it may still be looked at in the preview, and is to be found if it is taken
+                await self._journal(self.journal.dropped, noted)
             return Applied(False, problem=await self._strange(files) or say("edit_refused", language))
         if any(text != files[uri].after for uri, text in became.items()) or len(became) < len(files):
-            # Some of it was left out in the preview: the journal is to know what there is now.
             await self._journal(self.journal.dropped, noted)
-            changed = tuple(FileEdit(files[uri].path, files[uri].before, text) for uri, text in became.items())
-            noted = await self._noted(place[0], title, changed, made)
+            noted = await self._noted(self._kept(patch, change, files, became))
         await self._journal(self.journal.done, noted)
         places = tuple((uri, _first_line(edits[uri])) for uri in became)
         self._mark(places, noted, page)
         for uri in became:
             if files[uri].before is None:
                 self.show(uri)
-        return Applied(True, noted, places=places)
+        whole = all(became.get(uri) == edit.after for uri, edit in files.items())
+        return Applied(True, noted, places=places, whole=whole)
 
-    async def undo(self, document: str, identifier: str = "") -> str:
-        """Take back a change, the last one if none is named; a sentence, what was done. Raises HearthError."""
+    def _kept(
+        self, patch: Patch, change: Change, files: Mapping[str, FileEdit], became: Mapping[str, str | None]
+    ) -> Change:
+        """A change as the journal is to know it: without what was left out in the preview. What something else wrote
+        into too stays as it was meant: so it is found to be another text, and undoing overwrites nothing."""
+        told: list[FileEdit] = []
+        mixed: list[str] = []
+        for uri, text in became.items():
+            edit = files[uri]
+            if not patch.holds(edit.path, text):
+                mixed.append(uri)
+                text = edit.after
+            told.append(FileEdit(edit.path, edit.before, text))
+        if mixed:
+            self.warn(say("edit_mixed", self.client.language(), files=names(mixed)))
+        new = [edit.path for edit in told if edit.before is None]
+        made = tuple(folder for folder in change.made if any(path.startswith(f"{folder}/") for path in new))
+        return replace(change, edits=tuple(told), made=made)
+
+    async def undo(self, document: str, identifier: str = "") -> Undone:
+        """Take back a change, the last one if none is named. Raises HearthError."""
         language = self.client.language()
         entry = await asyncio.to_thread(self._entry, document, identifier)
         if entry is None:
@@ -131,17 +166,16 @@ class Editing:
         edits = {uri: found.text_edits(edit.path) for uri, edit in files.items()}
         if files:
             edit = self._workspace_edit(files, edits, versions, confirm=False)
-            if versions != self._versions(uris.values()) or not (await self.client.apply(edit, entry.title))[0]:
+            if versions != self._versions(uris.values()) or not await self.client.apply(edit, entry.title):
                 now = await self._texts(files)
                 strange = [uri for uri, one in files.items() if now[uri] != one.before]
                 raise HearthError(say("undo_conflict" if strange else "edit_refused", language, files=names(strange)))
         await self._journal(self.journal.undone, entry.id)
         if entry.made:
-            await self._became(files)  # the editor may still be about to delete what lies in them
+            await self._settled(files)  # the editor may still be about to delete what lies in them
             await asyncio.to_thread(_remove_empty, entry.folder, entry.made)
-        self.undone.add(entry.id)
         self.forget(entry.id)
-        return say("undo_done", language, files=names([*files] or [*uris.values()]))
+        return Undone(entry.id, entry.origin, say("undo_done", language, files=names([*files] or [*uris.values()])))
 
     def mark(self, uri: str) -> Mark | None:
         """Where a document was changed, if it has not been edited since."""
@@ -203,12 +237,12 @@ class Editing:
 
     # The journal
 
-    async def _noted(self, folder: str, title: str, edits: tuple[FileEdit, ...], made: tuple[str, ...]) -> str:
+    async def _noted(self, change: Change) -> str:
         """The change's id in the journal; "" for none: then the editor's own undo is all there is."""
-        if not folder:
+        if not change.folder:
             return ""
         try:
-            return await asyncio.to_thread(self.journal.note, Change(folder, title, self.now(), edits, made))
+            return await asyncio.to_thread(self.journal.note, change)
         except JournalError as error:
             self.warn(f"{error.message} {error.remedy}".strip())
             return ""
@@ -223,13 +257,20 @@ class Editing:
 
     # The editor
 
-    async def _became(self, files: Mapping[str, FileEdit]) -> dict[str, str | None]:
-        """The texts of the files that changed, as soon as they are what they should be, else after a little while."""
+    async def _became(self, patch: Patch, files: Mapping[str, FileEdit], *, surely: bool) -> dict[str, str | None]:
+        """The texts of the files that were changed. `surely`: the editor says so; its own news of it may come a little
+        later. Else only what can be nothing but a part of the change counts."""
+        now = await (self._settled(files) if surely else self._texts(files))
+        changed = {uri: text for uri, text in now.items() if text != files[uri].before}
+        return {uri: text for uri, text in changed.items() if surely or patch.holds(files[uri].path, text)}
+
+    async def _settled(self, files: Mapping[str, FileEdit]) -> dict[str, str | None]:
+        """The texts as soon as they are what they should be, else after a little while."""
         deadline = time.monotonic() + SETTLE_S
         while True:
             now = await self._texts(files)
             if all(now[uri] == edit.after for uri, edit in files.items()) or time.monotonic() > deadline:
-                return {uri: text for uri, text in now.items() if text != files[uri].before}
+                return now
             await asyncio.sleep(LOOK_S)
 
     def _workspace_edit(

@@ -136,6 +136,12 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "No se aplicó nada: {files} cambió mientras se escribía la respuesta. Responda en la conversación para "
         "repetirlo sobre el texto actual.",
     ),
+    "edit_mixed": (
+        "{files}: something else wrote there while the change was applied. Look at what is there now.",
+        "{files} : autre chose y a écrit pendant l'application. Regardez ce qui s'y trouve.",
+        "{files}: algo más escribió ahí mientras se aplicaba el cambio. Mire lo que hay ahora.",
+    ),
+    "became_part": ("Applied in part.", "Appliqué en partie.", "Aplicado en parte."),
     "became_applied": ("Applied.", "Appliqué.", "Aplicado."),
     "became_undone": ("Applied, then undone.", "Appliqué, puis annulé.", "Aplicado y luego deshecho."),
     "edit_exists": (

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from lsprotocol import types
 
@@ -43,6 +43,13 @@ PROPOSED_MAX = 100
 PROBLEM_CHARS_MAX = 200
 
 
+class Change(NamedTuple):
+    """One in the journal. `origin`: the conversation and the turn in it that it came of."""
+
+    id: str
+    origin: str
+
+
 @dataclass(slots=True)
 class Talk:
     """`show` opens a page, at a line."""
@@ -58,10 +65,8 @@ class Talk:
     choice: Choice = AUTO
     running: dict[str, "asyncio.Task[Any]"] = field(default_factory=dict[str, "asyncio.Task[Any]"])
     proposed: dict[str, Proposed] = field(default_factory=dict[str, Proposed])
-    applied: dict[str, str] = field(default_factory=dict[str, str])
-    """The change in the journal that came of a conversation."""
-    turns: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
-    """The conversation and the turn in it that a change in the journal came of."""
+    applied: dict[str, Change] = field(default_factory=dict[str, Change])
+    """The last change that came of a conversation."""
     latest: str = ""
     _tasks: "set[asyncio.Task[Any]]" = field(default_factory=set["asyncio.Task[Any]"])
 
@@ -95,6 +100,12 @@ class Talk:
         choice = await self.wanted.picked(fields)
         if choice is None:
             return {"cancelled": True}
+        change = self.applied.get(conversation.id)
+        if change is not None and change.origin == self._turn(conversation):
+            # Another answer is to take its place, and is asked for on what was there before. Where something else was
+            # written since, that one will be found not to fit.
+            with suppress(HearthError):
+                await self._undo("", change.id)
         return await self.answer(await self.chats.retry(conversation.id, choice))
 
     async def select_model(self, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -280,15 +291,17 @@ class Talk:
     async def _apply(self, conversation: Conversation, proposed: Proposed) -> Applied:
         document = conversation.command.uri
         before = self.wanted.diagnostics(document)
-        turn = len(conversation.turns) - 1
-        applied = await self.editing.apply(proposed.patch, conversation.title, document, _page(conversation))
+        origin, page, language = self._turn(conversation), _page(conversation), self.client.language()
+        answer = conversation.last.answer.text
+        applied = await self.editing.apply(proposed.patch, conversation.title, document, page, origin=origin)
         if applied.done:
             self.proposed.pop(conversation.id, None)
-            self.applied[conversation.id] = applied.id
-            self._note_turn(applied.id, conversation.id, turn)
+            if applied.id:
+                self.applied[conversation.id] = Change(applied.id, origin)
         else:
             self.tell("warning", applied.problem)
-        await self._became(conversation.id, turn, applied.problem or say("became_applied", self.client.language()))
+        fate = applied.problem or say("became_applied" if applied.whole else "became_part", language)
+        await self._became(origin, fate, answer)
         self.lenses_changed()
         if applied.done and conversation.kind == "fix":
             await self._judge(conversation, applied, before)
@@ -312,25 +325,26 @@ class Talk:
 
     async def _undo(self, document: str, identifier: str) -> str:
         """Take back a change, the last one if none is named: no page offers that any more."""
-        said = await self.editing.undo(document, identifier)
-        self.applied = {name: change for name, change in self.applied.items() if change not in self.editing.undone}
-        for change in self.turns.keys() & self.editing.undone:
-            await self._became(*self.turns.pop(change), say("became_undone", self.client.language()))
+        undone = await self.editing.undo(document, identifier)
+        self.applied = {name: change for name, change in self.applied.items() if change.id != undone.id}
+        await self._became(undone.origin, say("became_undone", self.client.language()))
         self.lenses_changed()
-        self.tell("info", said)
-        return said
+        self.tell("info", undone.said)
+        return undone.said
 
-    def _note_turn(self, change: str, conversation: str, turn: int) -> None:
-        if change:
-            while len(self.turns) >= PROPOSED_MAX:
-                del self.turns[next(iter(self.turns))]
-            self.turns[change] = (conversation, turn)
+    def _turn(self, conversation: Conversation) -> str:
+        """The answer that is the last one now, as the origin of a change."""
+        return f"{conversation.id} {len(conversation.turns) - 1}"
 
-    async def _became(self, conversation: str, turn: int, fate: str) -> None:
-        """Let the transcript say what became of a change."""
-        await self.chats.became(conversation, turn, fate)
+    async def _became(self, origin: str, fate: str, answer: str | None = None) -> None:
+        """Let the transcript say what became of a change. `answer`: if another one took its place meanwhile, that one
+        did not become anything."""
+        identifier, _, turn = origin.rpartition(" ")
+        if not turn.isdecimal():
+            return
         with suppress(HearthError):
-            self.pages.changed(_page(self.chats.get(conversation)), at_once=True)
+            await self.chats.became(identifier, int(turn), fate, answer)
+            self.pages.changed(_page(self.chats.get(identifier)), at_once=True)
 
     async def _verdict(
         self, document: str, fixed: Sequence[Diagnostic], before: tuple[int, tuple[Diagnostic, ...]]
