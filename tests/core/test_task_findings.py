@@ -3,6 +3,7 @@
 import pytest
 
 from hearth.core.task_findings import findings, weakened
+from hearth.core.task_parts import Step
 from hearth.core.task_reach import impacted, new_files, quoted
 from hearth.core.task_survey import Survey, names_in, paths_in
 
@@ -222,45 +223,85 @@ PUBLIC = {
         "def gross(net):\n    return net * (1 + rate())\n\n\ndef _seen(x):\n    return x\n"
     ),
     "tax.py": "def rate():\n    return 0.19\n",
+    "bill.py": "class Bill:\n    def gross(self):\n        return 1\n",
+    "tests/test_api.py": "def gross():\n    return 2\n\n\ndef test_it():\n    assert gross() == 2\n",
+    "package.json": '{"gross": 1}\n',
 }
 ONE = "from tax import rate\n\n\ndef net(gross):\n    return round(gross / (1 + rate()), 2)\n"
 
 
+def gone(before: dict[str, str], changes: dict[str, str | None], goal: str, *steps: Step) -> list[str]:
+    """The names that are told to be gone."""
+    after = {path: text for path, text in {**before, **changes}.items() if text is not None}
+    found = findings(Survey(before), Survey(after), changes, goal, steps)
+    return [one.text.split("`")[1] for one in found if one.kind == "gone"]
+
+
 @pytest.mark.parametrize(
-    ("goal", "found"),
+    ("goal", "names"),
     [
-        ("Round to two digits.", [("gone", "api.py")]),
+        ("Round to two digits.", ["gross"]),
+        ("Convert `gross` to use Decimal.", ["gross"]),
+        ("Replace print with logging in gross and net.", ["gross"]),
+        ("Clean up the billing code. Add types to gross.", ["gross"]),
+        ("Remove the print of net. Round gross.", ["gross"]),
         ("Round net, and remove gross.", []),
         ("Drop the unused functions of api.py.", []),
         ("Rename gross to with_tax.", []),
+        ("Replace gross by a call of net.", []),
+        ("Turn gross into a constant.", []),
+        ("We no longer need gross.", []),
     ],
 )
-def test_a_definition_that_goes_without_a_word_is_asked_about(goal: str, found: list[tuple[str, str]]):
-    assert [one for one in wrong({"api.py": ONE}, goal, PUBLIC) if one[0] == "gone"] == found
+def test_a_definition_that_goes_without_a_word_is_asked_about(goal: str, names: list[str]):
+    assert gone(PUBLIC, {"api.py": ONE}, goal) == names
 
 
-def test_a_definition_that_goes_is_named_and_the_plan_may_have_said_so():
-    after = Survey({**PUBLIC, "api.py": ONE})
-    (gone,) = findings(Survey(PUBLIC), after, ["api.py"], "Round.", "Round net")
-    assert gone.text == "`gross` is defined nowhere any more, and nobody said that it is to go"
-    assert findings(Survey(PUBLIC), after, ["api.py"], "Round.", "Remove gross, which nobody uses") == []
+def test_a_step_speaks_of_its_own_files():
+    assert gone(PUBLIC, {"api.py": ONE}, "Round.", Step("Round net", ("api.py",))) == ["gross"]
+    assert gone(PUBLIC, {"api.py": ONE}, "Round.", Step("Remove gross, which nobody uses", ("api.py",))) == []
+    assert gone(PUBLIC, {"api.py": ONE}, "Round.", Step("Remove the unused helpers", ("bill.py",))) == ["gross"]
+    found = findings(Survey(PUBLIC), Survey({**PUBLIC, "api.py": ONE}), ["api.py"], "Round.")
+    assert [one.text for one in found] == ["`gross` is defined nowhere any more, and nobody said that it is to go"]
 
 
-def test_a_definition_that_moves_or_goes_with_its_file_is_not_missed():
-    other = "from tax import rate\n\n\ndef gross(net):\n    return net * (1 + rate())\n"
-    assert wrong({"api.py": ONE, "other.py": other}, "Split it up.", PUBLIC) == []
-    assert wrong({"api.py": None}, "Tidy up.", PUBLIC) == []
+def test_a_definition_that_has_another_name_or_place_is_not_missed():
+    rest = PUBLIC["api.py"].split("\n\n\n")[2]
+    assert gone(PUBLIC, {"api.py": ONE, "other.py": f"from tax import rate\n\n\n{rest}\n"}, "Split it up.") == []
+    moved = rest.replace("gross", "with_tax")
+    assert gone(PUBLIC, {"api.py": ONE, "other.py": f"from tax import rate\n\n\n{moved}\n"}, "Split it up.") == []
+    assert gone(PUBLIC, {"api.py": f"{ONE}\n\n{moved}\n"}, "Better names.") == []
+    assert gone(PUBLIC, {"api.py": f"from prices import gross\n{ONE}"}, "Use the library.") == []
+    assert gone(PUBLIC, {"api.py": None}, "Tidy up.") == []
 
 
-def test_what_is_still_used_is_found_once():
-    base = {**PUBLIC, "bill.py": "import api\n\n\ndef bill(x):\n    return api.gross(x)\n"}
-    found = wrong({"api.py": ONE}, "Round.", base)
-    assert [kind for kind, _ in found] == ["stale"]
+def test_what_is_still_used_is_missed_also_where_the_use_is_waived():
+    base = {
+        **PUBLIC,
+        "README.md": "Call `net_of_all`.\n",
+        "all.py": "def net_of_all(x):\n    return x\n\n\nLIMIT = 1\n",
+    }
+    assert sorted(kind for kind, _ in wrong({"all.py": "LIMIT = 2\n"}, "Raise the limit.", base)) == ["gone", "stale"]
 
 
-def test_of_many_that_go_some_are_named():
+def test_of_a_class_its_methods_are_missed_unless_it_is_made_anew():
+    whole = (
+        "class Sum:\n    def __eq__(self, other):\n        return True\n\n    def add(self, x):\n        self.x = x\n"
+    )
+    base = {
+        "sums.py": f"{whole}\n    def clear(self):\n        self.x = 0\n",
+        "c.py": "class C:\n    def clear(self): ...\n",
+    }
+    assert gone(base, {"sums.py": whole}, "Add a docstring.") == ["Sum.clear"]
+    assert gone(base, {"sums.py": whole}, "Make Sum simpler.") == []
+    assert "Sum.__eq__" in gone(base, {"sums.py": f"class Sum:\n{add}"}, "Add.")
+
+
+def test_constants_are_missed_and_variables_are_not():
+    base = {"main.py": "LIMIT = 3\nOTHER = 4\nresult = 1\nprint(result)\n"}
+    assert gone(base, {"main.py": "OTHER = 5\nprint(1)\n"}, "Print.") == ["LIMIT"]
+
+
+def test_each_definition_that_goes_is_a_finding():
     many = {"many.py": "".join(f"def number_{n}():\n    return {n}\n\n\n" for n in range(9)) + "def main():\n    ...\n"}
-    found = findings(Survey(many), Survey({"many.py": "def main():\n    print()\n"}), ["many.py"], "Print.")
-    texts = [one.text for one in found if one.kind == "gone"]
-    assert len(texts) == 6
-    assert texts[-1].startswith("`number_5` (and 3 more) is defined")
+    assert gone(many, {"many.py": "def main():\n    print()\n"}, "Print.") == [f"number_{n}" for n in range(9)]

@@ -242,8 +242,7 @@ class _Run:
         if not state.changes:
             return Inspected((), ())
         before, after = overlay.before(), overlay.after()
-        changed, plan = tuple(state.changes), "\n".join(step.title for step in state.steps)
-        found = await asyncio.to_thread(findings, before, after, changed, state.start.goal, plan)
+        found = await asyncio.to_thread(findings, before, after, tuple(state.changes), state.start.goal, state.steps)
         checks, traced = await self._checks.covered(state)
         failures = new_failures(state.baseline, checks)
         if traced is None or any(one.kind == "test" for one in failures):

@@ -218,8 +218,8 @@ class _Desk:
         """What the texts say is wrong."""
         overlay = self.tools.overlay
         before, after, changed = overlay.before(), overlay.after(), tuple(overlay.changes)
-        plan = "\n".join(step.title for step in self.state.steps)
-        return await asyncio.to_thread(findings, before, after, changed, self.state.start.goal, plan)
+        state = self.state
+        return await asyncio.to_thread(findings, before, after, changed, state.start.goal, state.steps)
 
     async def _check(self, call: Call, kind: str) -> Result:
         if not self.state.commands_agreed or not self.state.commands:

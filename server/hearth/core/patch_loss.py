@@ -23,12 +23,12 @@ RENAMED_SHARE = 0.5
 FUNCTIONS = frozenset({"function", "method"})
 OVERLOADS = frozenset({"java", "csharp", "cpp", "typescript", "typescriptreact"})
 """Languages in which two definitions may have one name."""
-_REMOVE = (
+REMOVE = (
     r"(?:remov|delet|drop(?!-?down)|eliminat|get(?:ting)? rid|prun|purg|inlin|merg|combin|consolidat|fold(?!er)|supprim"
     r"|enl[eè]v|retir|[eé]limin|fusion|borr|quit|entfern|l[oö]sch)"
 )
 _CHANGE = (
-    rf"(?:{_REMOVE}|unif|renam|mov(?:e|ing)|replac|turn|convert|split|extract|clean|renomm|d[eé]plac|remplac|renombr|muev"
+    rf"(?:{REMOVE}|unif|renam|mov(?:e|ing)|replac|turn|convert|split|extract|clean|renomm|d[eé]plac|remplac|renombr|muev"
     r"|reemplaz|umbenenn|ersetz|verschieb)"
 )
 _THE = (
@@ -50,8 +50,8 @@ _MANY = (
 _UNUSED = r"(?:unused|inutilis\w*|sin usar|unbenutzt\w*)"
 _ASKED = re.compile(
     # "the delete function" is one's name: a single one needs an article behind the verb
-    rf"\b{_REMOVE}\w*(?:\W+{_BETWEEN}){{0,4}}?\W+{_MANY}\b"
-    rf"|\b{_REMOVE}\w*(?:\s+(?:of|also|just|now))?\s+{_THE}(?:{_BETWEEN}\s+){{0,3}}?{_ONE}\b"
+    rf"\b{REMOVE}\w*(?:\W+{_BETWEEN}){{0,4}}?\W+{_MANY}\b"
+    rf"|\b{REMOVE}\w*(?:\s+(?:of|also|just|now))?\s+{_THE}(?:{_BETWEEN}\s+){{0,3}}?{_ONE}\b"
     # "unused function 'total'", as linters say it, is about that one
     rf"|\b{_UNUSED}\s+(?:\w+\s+)?(?:{_ONE}|{_MANY}|variables)\b(?!:?\s*[`'\"‘“«])"
     rf"|\b(?:{_ONE}|{_MANY}|variables)\s+{_UNUSED}"
@@ -252,9 +252,14 @@ def _set(name: str, text: str) -> bool:
     return bool(re.search(rf"\b{re.escape(name)}\b[^\n=()]*=(?!=)", text))
 
 
+def asked_in_general(instruction: str) -> bool:
+    """Whether definitions are to go that are not named."""
+    return bool(_ASKED.search(instruction))
+
+
 def _asked(name: str, instruction: str) -> bool:
     """Whether what the user wrote explains that a definition goes."""
-    if _ASKED.search(instruction):
+    if asked_in_general(instruction):
         return True
     return bool(_ANY_VERB.search(instruction)) and name in _WORD.findall(instruction)
 

@@ -8,7 +8,7 @@ file by an import, or called on something in a file that imports it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
@@ -19,6 +19,7 @@ from hearth.core.impact import hands_on
 from hearth.core.patch_syntax import broken_line, parses
 from hearth.core.task_lost import lost_findings
 from hearth.core.task_names import name_findings
+from hearth.core.task_parts import Step
 from hearth.core.task_reach import literals
 from hearth.core.task_state import Finding
 from hearth.core.task_survey import DATA, PROSE, Survey, is_test, telling
@@ -80,9 +81,11 @@ class _Gone:
     member: bool
 
 
-def findings(before: Survey, after: Survey, changed: Iterable[str], goal: str = "", plan: str = "") -> list[Finding]:
+def findings(
+    before: Survey, after: Survey, changed: Iterable[str], goal: str = "", steps: Sequence[Step] = ()
+) -> list[Finding]:
     """Everything that is wrong with `after`, and was not with `before`. `changed`: the paths in which they differ.
-    `plan`: the words of the steps that the user agreed to."""
+    `steps`: what the user agreed to."""
     paths = sorted(changed)
     found: list[Finding] = []
     found += _broken(before.texts, after.texts, paths)
@@ -95,10 +98,7 @@ def findings(before: Survey, after: Survey, changed: Iterable[str], goal: str = 
     for one in name_findings(before, after, paths, goal):
         if not named.intersection((one.path, name) for name in _NAMED.findall(one.text)[:1]):
             found.append(one)
-    told = {name for one in found for name in _NAMED.findall(one.text)}
-    for one in lost_findings(before, after, paths, f"{goal}\n{plan}"):
-        if told.isdisjoint(name.rpartition(".")[2] for name in _NAMED.findall(one.text)):
-            found.append(one)
+    found += lost_findings(before, after, paths, goal, steps)
     found += weakened(before.texts, after.texts, paths)
     return list({one.key: one for one in found}.values())[:FINDINGS_MAX]
 
