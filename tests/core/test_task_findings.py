@@ -285,13 +285,9 @@ def test_what_is_still_used_is_missed_also_where_the_use_is_waived():
 
 
 def test_of_a_class_its_methods_are_missed_unless_it_is_made_anew():
-    whole = (
-        "class Sum:\n    def __eq__(self, other):\n        return True\n\n    def add(self, x):\n        self.x = x\n"
-    )
-    base = {
-        "sums.py": f"{whole}\n    def clear(self):\n        self.x = 0\n",
-        "c.py": "class C:\n    def clear(self): ...\n",
-    }
+    add = "    def add(self, x):\n        self.x = x\n"
+    whole = f"class Sum:\n    def __eq__(self, other):\n        return True\n\n{add}"
+    base = {"sums.py": f"{whole}\n    def clear(self):\n        ...\n", "c.py": "class C:\n    def clear(self): ...\n"}
     assert gone(base, {"sums.py": whole}, "Add a docstring.") == ["Sum.clear"]
     assert gone(base, {"sums.py": whole}, "Make Sum simpler.") == []
     assert "Sum.__eq__" in gone(base, {"sums.py": f"class Sum:\n{add}"}, "Add.")
