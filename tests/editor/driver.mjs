@@ -120,6 +120,8 @@ const operations = {
       await page.waitForTimeout(50);
     }
   },
+  // Whether it comes within that time.
+  hasGhost: (given) => operations.waitGhost(given).then(() => true, () => false),
   // Types key by key; after each, looks at every frame for a while. Answers what was seen: one list of texts per key.
   async typeWatching({ text, frames = 12 }) {
     const seen = [];

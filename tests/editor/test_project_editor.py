@@ -22,6 +22,7 @@ HERE = "from pricing import Invoice\n\n\ndef total(invoice: Invoice):\n    retur
 MANY = 1_200
 BODY = "\n".join(f"def function_{n}(a, b):\n    return a + b * {n}\n" for n in range(120))
 BUSY_S = 120.0
+RESTS_MAX = 8
 
 
 def test_what_a_file_that_is_not_open_defines_reaches_the_prompt(open_workbench: Open, tmp_path: Path):
@@ -41,8 +42,12 @@ def test_what_a_file_that_is_not_open_defines_reaches_the_prompt(open_workbench:
     harness.wait_for(lambda: shown(told), "the outline of an imported class", BUSY_S)
     # Another program rewrites the file; the editor says so, and the next rest shows the new outline.
     (bench.folder / "pricing.py").write_text(CHANGED, "utf-8")
-    page("type", text="x")
-    harness.wait_for(lambda: shown("\n    reminders: dict[str, list[Reminders]]"), "the new outline", BUSY_S)
+    new = "\n    reminders: dict[str, list[Reminders]]"
+    for _ in range(RESTS_MAX):  # each key is followed by one rest; the index may have been slower than the first
+        page("type", text="x")
+        if harness.wait_for(lambda: shown(new), "the new outline", BUSY_S / RESTS_MAX, required=False):
+            break
+    assert shown(new)
 
 
 def test_reading_a_large_project_shows_progress_and_the_command_reads_it_again(open_workbench: Open, tmp_path: Path):

@@ -14,6 +14,7 @@ import pytest
 from hearth.backends import discover
 from hearth.core.text import Snapshot
 from hearth.engine import Engine, Notice, Outcome, open_engine, path_of
+from hearth.index.copy_client import CopyClient
 from hearth.settings import parse
 
 SHOP = '''from shop.errors import ShopError
@@ -43,11 +44,20 @@ def load_users(path):
 """
 
 
+READY_S = 60.0
+
+
 @pytest.fixture(autouse=True)
 def no_servers_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Discovery must not find a model server that happens to run where the tests do."""
     defaults = discover.Finder.__init__.__kwdefaults__
     monkeypatch.setattr(discover.Finder.__init__, "__kwdefaults__", {**defaults, "ports": (), "env": {}})
+
+
+@pytest.fixture(autouse=True)
+def patient_with_the_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process yields to every other: on a busy machine it answers later than anybody would wait."""
+    monkeypatch.setitem(CopyClient.predict.__kwdefaults__, "deadline_s", READY_S)
 
 
 @asynccontextmanager
@@ -60,7 +70,7 @@ async def engine_in(
     async with open_engine(
         settings, data_dir=folder.with_name(f"{folder.name}-data"), folders=[folder], notify=notices.append
     ) as engine:
-        await engine.settled(10)
+        await engine.settled(READY_S)
         yield engine
 
 
@@ -90,10 +100,9 @@ async def test_what_is_saved_is_known(tmp_path: Path) -> None:
         assert (await ask(engine, tmp_path / "new.py", LOAD_USERS)).suggestions == ()
         (tmp_path / "prices.py").write_text(SHOP)
         engine.saved((tmp_path / "prices.py").as_uri())
-        for _ in range(100):
-            if (await engine.status())["index"].get("files"):
-                break
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(READY_S):
+            while not (await engine.status())["index"].get("files"):
+                await asyncio.sleep(0.05)
         outcome = await ask(engine, tmp_path / "other.py", LOAD_USERS)
         assert outcome.source == "workspace"
 
@@ -168,9 +177,8 @@ async def test_suggestions_are_remembered_across_restarts(tmp_path: Path) -> Non
         assert (await ask(engine, tmp_path / "a.py", "x = █\n")).source == "model"
     async with engine_in(tmp_path, raw) as engine:
         engine.opened(Snapshot.of("", uri=(tmp_path / "a.py").as_uri()))
-        for _ in range(100):  # what is remembered of the document is read in the background
-            if (await engine.status())["cache"]["suggestions"]:
-                break
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(READY_S):  # what is remembered of the document is read in the background
+            while not (await engine.status())["cache"]["suggestions"]:
+                await asyncio.sleep(0.02)
         outcome = await ask(engine, tmp_path / "a.py", "x = com█\n")
         assert (outcome.source, outcome.suggestions[0].text) == ("memory", "pute(value)")

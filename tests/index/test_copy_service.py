@@ -23,6 +23,12 @@ FILE = "\n".join([*BEFORE, "        data = json.load(stream)", "    return data"
 CANARY = FILE.replace("data = json.load(stream)", "data = canary")
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process yields to every other; here it is waited for."""
+    monkeypatch.setattr(client, "STATUS_DEADLINE_S", WAIT_S)
+
+
 def plant(root: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,12 @@
 """Server processes that are always ended."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lsp_client import Client, start, write_settings
+from lsp_client import Client, ServerError, start, write_settings
 
 Start = Callable[..., Awaitable[Client]]
 
@@ -23,6 +24,8 @@ async def server(tmp_path: Path) -> AsyncIterator[Start]:
         clients.append(client)
         if initialize:
             await client.initialize(**params)
+            with suppress(ServerError):  # what waits for the engine, so that nothing asked next finds it missing
+                await client.command("hearth.status", {})
         return client
 
     yield begin

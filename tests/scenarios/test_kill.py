@@ -13,6 +13,7 @@ KILLS = 6
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no signal that kills")
 def test_killed_tasks_are_taken_up():
-    reports = killed(KILLS, random.Random())
-    assert len(reports) == KILLS
-    assert told(reports) == ""
+    seed = random.randrange(2**32)
+    reports = killed(KILLS, random.Random(seed))
+    assert len(reports) == KILLS, f"seed {seed}"
+    assert told(reports) == "", f"seed {seed}"
