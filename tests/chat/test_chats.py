@@ -14,6 +14,7 @@ from hearth.chat.desk import Hit
 from hearth.chat.transcripts import Transcripts
 from hearth.core.chat import Command
 from hearth.core.context import Diagnostic
+from hearth.core.conversation import mark_of
 from hearth.core.exchange import Done, Ending, Event, Note, Placed, Request, Restarted, Text
 from hearth.core.origin import USER, file_origin
 from hearth.core.patch import Format, Target, instructions
@@ -455,7 +456,7 @@ async def test_a_conversation_is_there_after_a_restart(tmp_path: Path):
     before = chats(Script(fence(FIXED)), here, transcripts=Transcripts(tmp_path, ["/ws"]))
     talk = await before.start(Command("refactor", URI, IN_ADD, prompt="plus"))
     await all_of(before, talk.id)
-    await before.became(talk.id, 0, "Applied.")
+    await before.became(talk.id, mark_of(talk.last.answer), "Applied.")
     assert "**A change of 1 place in src/a.py.** Applied." in before.page(talk.id)
     script = Script(fence(FIXED.replace("add", "plus")), fence(FIXED))
     after = chats(script, here, transcripts=Transcripts(tmp_path, ["/ws"]))
@@ -477,22 +478,22 @@ async def test_what_became_of_a_change_is_said_while_the_next_answer_is_written(
     one = chats(Script(fence(FIXED), fence(FIXED.replace("add", "plus"))), desk())
     talk = await one.start(Command("refactor", URI, IN_ADD, prompt="plus"))
     await all_of(one, talk.id)
+    first = mark_of(talk.last.answer)
     await one.reply(talk.id, "call it plus")
     async for update in one.run(talk.id):
         if isinstance(update, Text):
             before = one.page(talk.id)
-            await one.became(talk.id, 0, fate := f"{len(before)}.")
+            await one.became(talk.id, first, fate := f"{len(before)}.")
             page = one.page(talk.id)
             assert f"1 place in src/a.py.** {fate}" in page
             assert page.rpartition("---")[2] == before.rpartition("---")[2], "what was written meanwhile is still there"
-    await one.became(talk.id, 0, "Applied, then undone.")
+    await one.became(talk.id, first, "Applied, then undone.")
     assert one.page(talk.id).count("Applied, then undone.") == 1
     await one.retry(talk.id, talk.choice)
     assert "Applied, then undone." in one.page(talk.id)
     with pytest.raises(HearthError, match="gone"):
-        await one.became("gone", 0, "Applied.")
-    await one.became(talk.id, 0, "Applied.", "another answer")
-    await one.became(talk.id, 7, "Applied.")
+        await one.became("gone", first, "Applied.")
+    await one.became(talk.id, "another answer's", "Applied.")
     assert " Applied." not in one.page(talk.id)
 
 

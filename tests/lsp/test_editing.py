@@ -2,7 +2,6 @@
 the preview, and before it is undone. The editor here is scripted; the journal is the real one."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +10,7 @@ from lsprotocol import types
 
 from hearth.core.patch import FileEdit, Patch
 from hearth.core.text import Document, Edit, Position, Range, Snapshot
-from hearth.errors import HearthError
+from hearth.errors import HearthError, JournalError
 from hearth.journal import Change, Journal
 from hearth.lsp.asking import Client
 from hearth.lsp.editing import Editing
@@ -21,18 +20,21 @@ MAIN, OTHER = "file:///project/main.py", "file:///project/other.py"
 BEFORE, AFTER = "one\nstays\nthree\n", "two\nstays\nfour\n"
 HALF = "two\nstays\nthree\n"
 PATCH = Patch((FileEdit("main.py", BEFORE, AFTER),), ())
+NEW = Patch((FileEdit("new.py", None, AFTER),), ())
 BOTH = Patch((*PATCH.edits, FileEdit("other.py", BEFORE, AFTER)), ())
 
 
 class Scripted:
     """An editor with two documents that refuses edits of another version. `before_edit` and `after_edit`: what happens
-    just then; `takes`: which steps are taken; `word`: what it says in the end, if not the truth."""
+    just then; `takes`: which steps are taken; `word`: what it says in the end, if not the truth; `ending`: of the lines
+    of a new file."""
 
     def __init__(self) -> None:
         self.documents = {uri: Document(uri, "python", 1, BEFORE) for uri in (MAIN, OTHER)}
         self.folders = ("/project",)
         self.asked = 0
         self.told: list[str] = []
+        self.ending = "\n"
         self.before_edit: Callable[[], None] = lambda: None
         self.after_edit: Callable[[], None] = lambda: None
         self.takes: Callable[[str], bool] = lambda uri: True
@@ -43,13 +45,13 @@ class Scripted:
 
     def writes(self, text: str, uri: str = MAIN) -> None:
         """Something that is not of the change."""
-        self.documents[uri] = Document(uri, "python", self.version(uri) + 1, text)
+        self.documents[uri] = Document(uri, "python", (self.version(uri) or 0) + 1, text)
 
     def typed(self, text: str, uri: str = MAIN) -> None:
         self.writes(self.text(uri) + text, uri)
 
-    def version(self, uri: str) -> int:
-        return self.documents[uri].snapshot().version
+    def version(self, uri: str) -> int | None:
+        return self.documents[uri].snapshot().version if uri in self.documents else None
 
     def place(self, uri: str) -> tuple[str, str]:
         return "/project", uri.rpartition("/")[2]
@@ -58,6 +60,8 @@ class Scripted:
         return f"file://{folder}/{path}"
 
     async def snapshot(self, uri: str) -> Snapshot:
+        if uri not in self.documents:
+            raise HearthError("there is no such file")
         return self.documents[uri].snapshot()
 
     def language(self) -> str:
@@ -66,17 +70,30 @@ class Scripted:
     async def apply(self, edit: types.WorkspaceEdit, label: str) -> bool | None:
         self.asked += 1
         self.before_edit()
-        steps = [step for step in edit.document_changes or () if isinstance(step, types.TextDocumentEdit)]
-        if any(step.text_document.version != self.version(step.text_document.uri) for step in steps):
+        steps = edit.document_changes or ()
+        texts = [step.text_document for step in steps if isinstance(step, types.TextDocumentEdit)]
+        if any(one.version is not None and one.version != self.version(one.uri) for one in texts):
             return self.word(False)
-        taken = [step for step in steps if self.takes(step.text_document.uri)]
+        taken = [step for step in steps if self.takes(self.uri_of(step))]
         for step in taken:
-            uri = step.text_document.uri
-            edits = [one for one in step.edits if not isinstance(one, types.SnippetTextEdit)]
-            changes = [Edit(range_of(one.range), one.new_text) for one in reversed(edits)]
-            assert self.documents[uri].apply(self.version(uri) + 1, changes)
+            self.do(step)
         self.after_edit()
         return self.word(bool(taken))
+
+    def uri_of(self, step: Any) -> str:
+        return step.text_document.uri if isinstance(step, types.TextDocumentEdit) else step.uri
+
+    def do(self, step: Any) -> None:
+        uri = self.uri_of(step)
+        if isinstance(step, types.CreateFile):
+            self.writes("", uri)
+        elif isinstance(step, types.DeleteFile):
+            del self.documents[uri]
+        elif not self.text(uri):
+            self.writes(step.edits[0].new_text.replace("\n", self.ending), uri)
+        else:
+            changes = [Edit(range_of(one.range), one.new_text) for one in reversed(step.edits)]
+            assert self.documents[uri].apply((self.version(uri) or 0) + 1, changes)
 
 
 def range_of(where: types.Range) -> Range:
@@ -118,7 +135,7 @@ def editing(editor: Scripted, journal: SlowJournal, monkeypatch: pytest.MonkeyPa
         cast("Any", editor),
         journal,
         editor.version,
-        Abilities(versions=True, annotations=True),
+        Abilities(versions=True, annotations=True, creates=True, deletes=True),
         lenses_changed=lambda: None,
         warn=editor.told.append,
     )
@@ -178,8 +195,8 @@ async def test_what_is_typed_right_after_the_change_is_not_taken_for_a_part_of_i
     editor.after_edit = lambda: editor.typed("mine\n")
     done = await editing.apply(PATCH, "Refactor", MAIN)
     assert done.done
-    assert not done.whole
     (warning,) = editor.told
+    assert done.note == warning
     assert warning.startswith("main.py: something else wrote there")
     with pytest.raises(HearthError, match=r"main\.py changed since"):
         await editing.undo(MAIN)
@@ -246,13 +263,69 @@ async def test_a_file_that_cannot_be_written_is_told_as_that(editing: Editing, e
 async def test_what_the_editor_cannot_do_leaves_no_trace_in_the_journal(
     editing: Editing, editor: Scripted, journal: SlowJournal
 ):
-    new = Patch((replace(PATCH.edits[0], before=None, path="new.py"),), ())
-
-    async def snapshot(uri: str) -> Snapshot:
-        raise HearthError("there is no such file")
-
-    editor.snapshot = snapshot  # type: ignore[method-assign]
-    editing.version = lambda uri: None
+    editing.abilities = Abilities(versions=True)
     with pytest.raises(HearthError, match="cannot create"):
-        await editing.apply(new, "Tests", MAIN)
+        await editing.apply(NEW, "Tests", MAIN)
     assert journal.list() == []
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+async def test_a_new_file_may_have_the_editors_own_line_endings(
+    editing: Editing, editor: Scripted, journal: SlowJournal, ending: str
+):
+    editor.ending = ending
+    done = await editing.apply(NEW, "Tests", MAIN)
+    assert (done.done, done.whole, editor.told) == (True, True, [])
+    await editing.undo(MAIN)
+    assert "file:///project/new.py" not in editor.documents
+
+
+async def test_what_the_user_wrote_by_hand_is_no_part_of_a_change_that_was_discarded(
+    editing: Editing, editor: Scripted, journal: SlowJournal
+):
+    editor.takes = lambda uri: False
+    editor.after_edit = lambda: editor.writes(HALF)
+    done = await editing.apply(PATCH, "Refactor", MAIN)
+    assert not done.done
+    with pytest.raises(HearthError, match="no change"):
+        await editing.undo(MAIN)
+    assert editor.text() == HALF
+
+
+async def test_a_preview_that_nobody_answered_does_not_stand_before_what_was_done(
+    editing: Editing, editor: Scripted, journal: SlowJournal
+):
+    assert (await editing.apply(Patch((BOTH.edits[1],), ()), "Refactor", OTHER)).done
+    editor.takes, editor.word = lambda uri: False, lambda truth: None
+    assert not (await editing.apply(PATCH, "Fix", MAIN)).done
+    editor.takes, editor.word = lambda uri: True, lambda truth: truth
+    editor.typed("mine\n")
+    undone = await editing.undo(MAIN)
+    assert "other.py" in undone.said
+    assert (editor.text(OTHER), editor.text()) == (BEFORE, BEFORE + "mine\n")
+
+
+async def test_a_deletion_that_was_left_out_is_told_as_that(editing: Editing, editor: Scripted, journal: SlowJournal):
+    editor.takes = lambda uri: uri == MAIN
+    patch = Patch((*PATCH.edits, FileEdit("other.py", BEFORE, None)), ())
+    done = await editing.apply(patch, "Merge", MAIN)
+    assert (done.done, done.whole) == (True, False)
+    assert [entry.paths for entry in journal.list()] == [("main.py",)]
+
+
+async def test_the_journal_keeps_what_it_has_where_it_cannot_take_more(
+    editing: Editing, editor: Scripted, journal: SlowJournal, monkeypatch: pytest.MonkeyPatch
+):
+    def full(change: Change) -> str:
+        raise JournalError("The disk is full.")
+
+    editor.takes = lambda uri: uri == MAIN
+    editor.after_edit = lambda: monkeypatch.setattr(journal, "note", full)
+    done = await editing.apply(BOTH, "Refactor", MAIN)
+    assert done.done
+    assert [entry.id for entry in journal.list()] == [done.id]
+
+
+async def test_a_name_that_no_disk_takes_is_left_to_the_editor(editing: Editing, editor: Scripted):
+    path = f"{'long' * 90}/new.py"
+    assert (await editing.apply(Patch((FileEdit(path, None, AFTER),), ()), "Tests", MAIN)).done

@@ -23,7 +23,7 @@ from hearth.core.chat import Command, moved
 from hearth.core.chat_docs import refused_code
 from hearth.core.chat_page import Page, page
 from hearth.core.chat_prompt import code_parts, system_for
-from hearth.core.conversation import Answer, Conversation, Summary, Turn, asked_by_user, condense, messages
+from hearth.core.conversation import Answer, Conversation, Summary, Turn, asked_by_user, condense, mark_of, messages
 from hearth.core.exchange import Done, Event, Message, Note, Part, Placed, Request, Restarted, Text, assistant
 from hearth.core.origin import PRODUCT
 from hearth.core.patch import Ability, Patch, Refusal, read
@@ -199,16 +199,15 @@ class Chats:
             await self._save(talk)
             one.over.set()
 
-    async def became(self, identifier: str, turn: int, fate: str, text: str | None = None) -> None:
-        """Note what became of the change that the answer of a turn (from 0) proposed: the page says it. `text`: the
-        answer's; one that took its place meanwhile is left alone. Raises HearthError if the conversation is gone."""
+    async def became(self, identifier: str, mark: str, fate: str) -> None:
+        """Note what became of the change that an answer proposed: the page says it. `mark`: the answer's (`mark_of`);
+        if another one took its place meanwhile, nothing is noted. Raises HearthError if the conversation is gone."""
         one = self._known(identifier)
-        if turn >= len(one.talk.turns):
+        turns = one.talk.turns
+        turn = next((n for n in reversed(range(len(turns))) if mark_of(turns[n].answer) == mark), None)
+        if turn is None:
             return
-        answered = one.talk.turns[turn]
-        if text is not None and answered.answer.text != text:
-            return
-        one.talk.turns[turn] = replace(answered, answer=replace(answered.answer, fate=fate))
+        turns[turn] = replace(turns[turn], answer=replace(turns[turn].answer, fate=fate))
         one.shown.amended(turn)
         if one.task is None:
             await self._save(one.talk)  # else it is, at the end of the answer that is being written

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from hashlib import sha256
 
 from hearth.core.chat import EDITS, Command, Kind, Scope
 from hearth.core.exchange import Ending, Message, Part, assistant
@@ -27,6 +28,7 @@ DIGEST_ANSWER_CHARS_MAX = 300
 DIGEST_SIGNATURES_MAX = 6
 TURNS_MAX = 400
 TITLE_CHARS_MAX = 80
+MARK_CHARS = 16
 
 _SIGNATURE = re.compile(
     r"^\s*(?:(?:export|pub(?:\([^)]*\))?|public|private|protected|static|async|abstract|default)\s+)*"
@@ -60,6 +62,11 @@ class Answer:
     def worth_showing_again(self) -> bool:
         """Whether a model should see it in later turns."""
         return bool(self.text.strip()) and self.ending != "failed"
+
+
+def mark_of(answer: Answer) -> str:
+    """By which an answer is known again, also after a restart."""
+    return sha256(answer.text.encode("utf-8", "replace")).hexdigest()[:MARK_CHARS]
 
 
 @dataclass(frozen=True, slots=True)

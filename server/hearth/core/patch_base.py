@@ -93,14 +93,22 @@ class Patch:
             return ()
         return tuple(Edit(where, text) for where, text in changed_ranges(edit.before or "", edit.after))
 
-    def holds(self, path: str, text: str | None) -> bool:
-        """Whether a file's text now, None if there is none, is what was before with some of the edits, all or none: if
-        not, something else was written too."""
+    def whole(self, path: str, text: str | None) -> bool:
+        """Whether a file's text now, None if there is none, is what it was to be. An editor may write a new file with
+        line endings of its own."""
         edit = self.edit(path)
-        if edit is None:
+        if edit is None or text == edit.after:
+            return True
+        return edit.before is None and None not in (text, edit.after) and _lines(text) == _lines(edit.after)
+
+    def holds(self, path: str, text: str | None) -> bool:
+        """Whether a file's text now is what was before with some of the edits, all or none: if not, something else was
+        written too."""
+        edit = self.edit(path)
+        if edit is None or self.whole(path, text):
             return True
         if text is None or edit.before is None or edit.after is None:
-            return text in (edit.before, edit.after) or (edit.before is None and text == "")
+            return text == edit.before or (edit.before is None and text == "")
         was, ends, at = Snapshot.of(edit.before), {0}, 0
         for one in self.text_edits(path):
             assert one.range is not None
@@ -110,6 +118,10 @@ class Patch:
             ends = {place + len(new) for place in ends for new in (old, one.text) if text.startswith(new, place)}
             at = end
         return any(text[place:] == edit.before[at:] for place in ends)
+
+
+def _lines(text: str | None) -> str:
+    return (text or "").replace("\r\n", "\n").replace("\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)

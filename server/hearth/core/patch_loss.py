@@ -48,12 +48,13 @@ _MANY = (
     r"|clases|funktionen|methoden|klassen)"
 )
 _UNUSED = r"(?:unused|inutilis\w*|sin usar|unbenutzt\w*)"
+_NO_NAME = rf"(?!:?\s*[`'\"‘“«„]|\s*\(\w+\)|\s+(?:{_ONE}|{_MANY})\b)"
 _ASKED = re.compile(
     # "the delete function" is one's name: a single one needs an article behind the verb
     rf"\b{REMOVE}\w*(?:\W+{_BETWEEN}){{0,4}}?\W+{_MANY}\b"
     rf"|\b{REMOVE}\w*(?:\s+(?:of|also|just|now))?\s+{_THE}(?:{_BETWEEN}\s+){{0,3}}?{_ONE}\b"
     # "unused function 'total'", as linters say it, is about that one
-    rf"|\b{_UNUSED}\s+(?:\w+\s+)?(?:{_ONE}|{_MANY}|variables)\b(?!:?\s*[`'\"‘“«])"
+    rf"|\b{_UNUSED}\s+(?:\w+\s+)?(?:{_ONE}|{_MANY}|variables)\b{_NO_NAME}"
     rf"|\b(?:{_ONE}|{_MANY}|variables)\s+{_UNUSED}"
     rf"|\b(?:everything|anything|whatever|what)\s+(?:\w+\s+){{0,2}}?{_UNUSED}"
     r"|\b(?:dead|duplicated?|obsolete|redundant|unreachable) code",
@@ -106,14 +107,14 @@ def lost(
         return Loss()
     used_before, used = _uses(language, before), _uses(language, after)
     defined = {one.name for one in now.symbols}
-    few = len(taken) <= TAKEN_COMPARED_MAX
+    few, lines = len(taken) <= TAKEN_COMPARED_MAX, (before.split("\n"), after.split("\n"))
     fresh = defined - {one.name for one in was.symbols}
     missing: set[str] = set()
     open_: dict[str, str] = {}  # (what it is called, its name) of what nobody uses any more
     for one in taken:
         fits = one.name in subject and not used[one.name] and not adding(instruction)
         elsewhere = one.name in now.names - was.names or (bool(fresh) and fits)
-        if elsewhere or _asked(one.name, instruction) or (few and _renamed(one, was, now, before, after)):
+        if elsewhere or _asked(one.name, instruction) or (few and _renamed(one, was, now, *lines)):
             continue
         if (used[one.name] or one.name in defined) and (written_out or not one.container):
             missing.add(_name(one))
@@ -222,20 +223,20 @@ def _taken(was: Outlined, now: Outlined, overloads: bool) -> list[Symbol]:
     return found
 
 
-def _renamed(one: Symbol, was: Outlined, now: Outlined, before: str, after: str) -> bool:
-    """Whether there is a new definition with much the same lines."""
+def _renamed(one: Symbol, was: Outlined, now: Outlined, before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether there is a new definition with much the same lines. `before`, `after`: the lines of the texts."""
     known = {_name(other) for other in was.symbols}
-    own = _solid(before, one)
+    own = Counter(_solid(before, one)[1:])
     for other in now.symbols:
         if other.kind == one.kind and _name(other) not in known:
-            shared = Counter(own[1:]) & Counter(_solid(after, other)[1:])
-            if shared.total() >= RENAMED_SHARE * max(1, len(own) - 1):
+            shared = own & Counter(_solid(after, other)[1:])
+            if shared.total() >= RENAMED_SHARE * max(1, own.total()):
                 return True
     return False
 
 
-def _solid(text: str, symbol: Symbol) -> list[str]:
-    return [line.strip() for line in text.split("\n")[symbol.start : symbol.end] if _WORD.search(line)]
+def _solid(lines: Sequence[str], symbol: Symbol) -> list[str]:
+    return [line.strip() for line in lines[symbol.start : symbol.end] if _WORD.search(line)]
 
 
 def _uses(language: str, text: str) -> Counter[str]:

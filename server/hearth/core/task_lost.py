@@ -8,6 +8,8 @@ on, and stands in the certificate. Fields, members of enums and what a module on
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from hearth.core.facts import Symbol
 from hearth.core.grammars import language_of
@@ -23,8 +25,8 @@ FRESH_MAX = 200
 """New definitions in which the lines of one that is gone are looked for."""
 SHARED_MIN = 0.5
 """Of its lines: then it has another name or place now."""
-_SENTENCE = re.compile(r"[.;!?]+(?:\s|$)|\n")
-_WORD = re.compile(r"\w+")
+_SENTENCE = re.compile(r"[.;!?](?:\s|$)|\n")
+_WORD = re.compile(r"[\w$]+")
 _GOES = re.compile(
     rf"\b(?:{REMOVE}|unif|renam|mov(?:e|ing)|split|extract|renomm|d[eé]plac|renombr|muev|umbenenn|verschieb|unused"
     r"|obsolet|deprecat|superfluous|(?:no longer|not|never) (?:need|us|call|read))",
@@ -40,84 +42,107 @@ _REMADE = re.compile(r"\b(?:turn|convert|mak|replac|simplif|rewrit|collaps|flatt
 """With a class's name: its members may be others then."""
 
 
+class _Said(NamedTuple):
+    """A sentence, its words, and whether it lets definitions go without naming them."""
+
+    text: str
+    words: frozenset[str]
+    general: bool
+
+
+class _Fresh(NamedTuple):
+    """A new definition: its name, and its lines without that."""
+
+    name: str
+    lines: Counter[str]
+
+
 def lost_findings(
     before: Survey, after: Survey, changed: Sequence[str], goal: str, steps: Iterable[Step] = ()
 ) -> Iterator[Finding]:
     """What the changed files define no longer, under whatever name and place. What a step says counts for its own
     files. A file that goes as a whole is seen to go, and what begins with an underscore is nobody else's business."""
-    fresh: list[tuple[str, Symbol]] | None = None
+    wanted = _said(goal)
+    planned = [(step, _said(step.title)) for step in steps]
+    fresh: list[_Fresh] | None = None
     for path in changed:
         if path not in before.texts or path not in after.texts or not _is_code(path):
             continue
-        language = language_of(path)
-        loss = lost(language, before.texts[path], after.texts[path], "", written_out=True)
-        said = [*_sentences(goal), *(part for step in steps if path in step.files for part in _sentences(step.title))]
-        bound = outlined(language, after.texts[path]).names if loss.unsaid else frozenset[str]()
-        names = [name for name in loss.unsaid if _public(name) and name not in bound and not _told(name, said)]
-        for name in names[:GONE_MAX]:
-            if fresh is None:
-                fresh = list(_fresh(before, after, changed))
-            if not _elsewhere(before, path, name, fresh, after):
-                text = f"`{name}` is defined nowhere any more, and nobody said that it is to go"
-                yield Finding("gone", path, text)
+        loss = lost(language_of(path), before.texts[path], after.texts[path], "", written_out=True)
+        if not loss.unsaid:
+            continue
+        said = [*wanted, *(one for step, part in planned if path in step.files for one in part)]
+        bound = outlined(language_of(path), after.texts[path]).names
+        if fresh is None:
+            fresh = list(_fresh(before, after, changed))
+        own = _Own(before, path)
+        names = (name for name in loss.unsaid if _public(name) and name not in bound and not _told(name, said))
+        for name in islice((name for name in names if not own.elsewhere(name, fresh)), GONE_MAX):
+            yield Finding("gone", path, f"`{name}` is defined nowhere any more, and nobody said that it is to go")
 
 
 def _is_code(path: str) -> bool:
     return not is_test(path) and language_of(path) not in PROSE | DATA
 
 
-def _sentences(text: str) -> list[str]:
-    return [part for part in _SENTENCE.split(text) if part.strip()]
+def _said(text: str) -> list[_Said]:
+    parts = [part for part in _SENTENCE.split(text) if part.strip()]
+    return [_Said(part, frozenset(_WORD.findall(part)), asked_in_general(part)) for part in parts]
 
 
 def _public(name: str) -> bool:
     return not any(part.startswith("_") and not part.endswith("__") for part in name.split("."))
 
 
-def _told(name: str, said: Iterable[str]) -> bool:
+def _told(name: str, said: Iterable[_Said]) -> bool:
     """Whether any of the sentences explains that a definition goes."""
     container, _, last = name.rpartition(".")
-    for sentence in said:
-        words = set(_WORD.findall(sentence))
-        if asked_in_general(sentence):
+    for one in said:
+        if one.general:
             return True
-        if last in words and (_GOES.search(sentence) or re.search(_BECOMES.format(re.escape(last)), sentence, re.I)):
+        if last in one.words and (
+            _GOES.search(one.text) or re.search(_BECOMES.format(re.escape(last)), one.text, re.I)
+        ):
             return True
-        if container and words & {*container.split(".")} and (_GOES.search(sentence) or _REMADE.search(sentence)):
+        if container and one.words & {*container.split(".")} and (_GOES.search(one.text) or _REMADE.search(one.text)):
             return True
     return False
 
 
-def _fresh(before: Survey, after: Survey, changed: Iterable[str]) -> Iterator[tuple[str, Symbol]]:
+def _fresh(before: Survey, after: Survey, changed: Iterable[str]) -> Iterator[_Fresh]:
     """The definitions of the change's code that its files had not, or had fewer of."""
     for path in changed:
         if path in after.texts and _is_code(path):
             had = Counter(one.name for one in before.facts(path).symbols) if path in before.texts else Counter[str]()
+            lines = after.texts[path].split("\n")
             for one in after.facts(path).symbols:
                 had[one.name] -= 1
                 if had[one.name] < 0:
-                    yield path, one
+                    yield _Fresh(one.name, _lines(lines, one))
 
 
-def _elsewhere(before: Survey, path: str, name: str, fresh: Sequence[tuple[str, Symbol]], after: Survey) -> bool:
-    """Whether one of the new definitions is this one, by its name or by its lines. A variable in small letters that is
-    gone is nobody's loss."""
-    last = name.rpartition(".")[2]
-    if any(one.name == last for _, one in fresh):
-        return True
-    own = next((one for one in before.facts(path).symbols if one.name == last), None)
-    if own is None or own.kind in ("constant", "variable"):
-        return not last.isupper()
-    lines = _lines(before.texts[path], own)
-    for where, one in fresh[:FRESH_MAX]:
-        shared = lines & _lines(after.texts[where], one)
-        if shared.total() >= SHARED_MIN * max(1, lines.total()):
+class _Own:
+    """The definitions that a file had."""
+
+    def __init__(self, before: Survey, path: str) -> None:
+        self._lines = before.texts[path].split("\n")
+        self._symbols = {one.name: one for one in reversed(before.facts(path).symbols)}
+
+    def elsewhere(self, name: str, fresh: Sequence[_Fresh]) -> bool:
+        """Whether one of the new definitions is this one, by its name or by its lines. A variable in small letters that
+        is gone is nobody's loss."""
+        last = name.rpartition(".")[2]
+        if any(one.name == last for one in fresh):
             return True
-    return False
+        own = self._symbols.get(last)
+        if own is None or own.kind in ("constant", "variable"):
+            return not last.isupper()
+        lines = _lines(self._lines, own)
+        enough = SHARED_MIN * max(1, lines.total())
+        return any((lines & one.lines).total() >= enough for one in fresh[:FRESH_MAX])
 
 
-def _lines(text: str, one: Symbol) -> Counter[str]:
+def _lines(lines: Sequence[str], one: Symbol) -> Counter[str]:
     """Its lines, without its name."""
     own = re.compile(rf"\b{re.escape(one.name)}\b")
-    lines = text.split("\n")[one.start : one.end]
-    return Counter(own.sub("", line).strip() for line in lines if _WORD.search(line))
+    return Counter(own.sub("", line).strip() for line in lines[one.start : one.end] if _WORD.search(line))

@@ -33,19 +33,22 @@ SETTLE_S = 1.5
 LOOK_S = 0.02
 MARKS_MAX = 50
 NAMES_SHOWN_MAX = 5
+ENTRIES_SEEN_MAX = 20
 CONFIRM = "hearth"
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What became of a change. `id`: in the journal, "" where it is in none. `problem`: why nothing was done, for the
-    user. `places`: (document, first changed line) of what was done. `whole`: nothing of it was left out."""
+    user. `places`: (document, first changed line) of what was done. `whole`: nothing of it was left out. `note`: what
+    the user is to know of it, and was told."""
 
     done: bool
     id: str = ""
     problem: str = ""
     places: tuple[tuple[str, int], ...] = ()
     whole: bool = True
+    note: str = ""
 
 
 class Undone(NamedTuple):
@@ -112,47 +115,32 @@ class Editing:
         made = await asyncio.to_thread(_missing_folders, place[0], patch.edits)
         change = Change(place[0], title, self.now(), patch.edits, made, origin)
         noted = await self._noted(change)
-        said = versions == self._versions(files) and await self.client.apply(edit, title)
-        became = await self._became(patch, files, surely=bool(said))
+        current = versions == self._versions(files)
+        said = current and await self.client.apply(edit, title)
+        became = await self._became(patch, files, surely=bool(said)) if current else {}
         if not became:
             if said is not None:  # else it may still be looked at in the preview, and is to be found if it is taken
                 await self._journal(self.journal.dropped, noted)
             return Applied(False, problem=await self._strange(files) or say("edit_refused", language))
+        mixed = [uri for uri, text in became.items() if not patch.holds(files[uri].path, text)]
         if any(text != files[uri].after for uri, text in became.items()) or len(became) < len(files):
-            await self._journal(self.journal.dropped, noted)
-            noted = await self._noted(self._kept(patch, change, files, became))
+            noted = await self._noted_anew(noted, _kept(change, files, became, mixed))
         await self._journal(self.journal.done, noted)
+        note = say("edit_mixed", language, files=names(mixed)) if mixed else ""
+        if note:
+            self.warn(note)
         places = tuple((uri, _first_line(edits[uri])) for uri in became)
         self._mark(places, noted, page)
         for uri in became:
             if files[uri].before is None:
                 self.show(uri)
-        whole = all(became.get(uri) == edit.after for uri, edit in files.items())
-        return Applied(True, noted, places=places, whole=whole)
-
-    def _kept(
-        self, patch: Patch, change: Change, files: Mapping[str, FileEdit], became: Mapping[str, str | None]
-    ) -> Change:
-        """A change as the journal is to know it: without what was left out in the preview. What something else wrote
-        into too stays as it was meant: so it is found to be another text, and undoing overwrites nothing."""
-        told: list[FileEdit] = []
-        mixed: list[str] = []
-        for uri, text in became.items():
-            edit = files[uri]
-            if not patch.holds(edit.path, text):
-                mixed.append(uri)
-                text = edit.after
-            told.append(FileEdit(edit.path, edit.before, text))
-        if mixed:
-            self.warn(say("edit_mixed", self.client.language(), files=names(mixed)))
-        new = [edit.path for edit in told if edit.before is None]
-        made = tuple(folder for folder in change.made if any(path.startswith(f"{folder}/") for path in new))
-        return replace(change, edits=tuple(told), made=made)
+        whole = len(became) == len(files) and all(patch.whole(files[uri].path, text) for uri, text in became.items())
+        return Applied(True, noted, places=places, whole=whole, note=note)
 
     async def undo(self, document: str, identifier: str = "") -> Undone:
         """Take back a change, the last one if none is named. Raises HearthError."""
         language = self.client.language()
-        entry = await asyncio.to_thread(self._entry, document, identifier)
+        entry = await self._entry(document, identifier)
         if entry is None:
             raise HearthError(say("undo_none", language))
         uris = {path: self._uri((entry.folder, ""), "", path) for path in entry.paths}
@@ -172,7 +160,7 @@ class Editing:
                 raise HearthError(say("undo_conflict" if strange else "edit_refused", language, files=names(strange)))
         await self._journal(self.journal.undone, entry.id)
         if entry.made:
-            await self._settled(files)  # the editor may still be about to delete what lies in them
+            await self._settled(found, files)  # the editor may still be about to delete what lies in them
             await asyncio.to_thread(_remove_empty, entry.folder, entry.made)
         self.forget(entry.id)
         return Undone(entry.id, entry.origin, say("undo_done", language, files=names([*files] or [*uris.values()])))
@@ -205,13 +193,28 @@ class Editing:
         named = next((one for one in self.folders() if os.path.realpath(one) == folder), folder)
         return self.desk.uri(str(named), path)
 
-    def _entry(self, document: str, identifier: str) -> Entry | None:
+    async def _entry(self, document: str, identifier: str) -> Entry | None:
         """A change in the journal; without a name the newest of the workspace, or of the document's folder."""
+        for one in await asyncio.to_thread(self._entries, document, identifier):
+            if identifier or one.state == "done" or await self._took_place(one):
+                return one
+        return None
+
+    def _entries(self, document: str, identifier: str) -> list[Entry]:
+        """Those that may be meant, the newest first."""
+        every = self.journal.list()
         if identifier:
-            return next((one for one in self.journal.list() if one.id == identifier), None)
-        folders = dict.fromkeys([*self.desk.folders, self._place(document)[0] if document else ""])
-        last = [one for folder in folders if folder and (one := self.journal.last(folder))]
-        return max(last, key=lambda one: one.at_s, default=None)
+            return [one for one in every if one.id == identifier]
+        folders = {*self.desk.folders, self._place(document)[0] if document else ""} - {""}
+        found = [one for one in every if one.folder in folders and one.state != "undone"][:ENTRIES_SEEN_MAX]
+        return sorted(found, key=lambda one: one.at_s, reverse=True)
+
+    async def _took_place(self, entry: Entry) -> bool:
+        """Whether a change of which nobody said that it was made can be seen in the files, and nothing else."""
+        uris = {path: self._uri((entry.folder, ""), "", path) for path in entry.paths}
+        now = await self._texts(uris.values())
+        found = await asyncio.to_thread(self.journal.revert, entry.id, lambda path: now.get(uris[path]))
+        return isinstance(found, Patch) and bool(found.edits)
 
     def _versions(self, uris: Iterable[str]) -> dict[str, int | None]:
         return {uri: self.version(uri) for uri in uris}
@@ -247,6 +250,13 @@ class Editing:
             self.warn(f"{error.message} {error.remedy}".strip())
             return ""
 
+    async def _noted_anew(self, before: str, change: Change) -> str:
+        """The id of what takes an entry's place, which stays if there is no room for another."""
+        noted = await self._noted(change)
+        if noted:
+            await self._journal(self.journal.dropped, before)
+        return noted or before
+
     async def _journal(self, act: Callable[[str], None], identifier: str) -> None:
         if not identifier:
             return
@@ -259,17 +269,20 @@ class Editing:
 
     async def _became(self, patch: Patch, files: Mapping[str, FileEdit], *, surely: bool) -> dict[str, str | None]:
         """The texts of the files that were changed. `surely`: the editor says so; its own news of it may come a little
-        later. Else only what can be nothing but a part of the change counts."""
-        now = await (self._settled(files) if surely else self._texts(files))
-        changed = {uri: text for uri, text in now.items() if text != files[uri].before}
-        return {uri: text for uri, text in changed.items() if surely or patch.holds(files[uri].path, text)}
+        later. Else of several files those that are wholly as they were to be: a part of one may be the user's own."""
+        if surely:
+            now = await self._settled(patch, files)
+            return {uri: text for uri, text in now.items() if text != files[uri].before}
+        now = await self._texts(files) if len(files) > 1 else {}
+        return {uri: text for uri, text in now.items() if patch.whole(files[uri].path, text)}
 
-    async def _settled(self, files: Mapping[str, FileEdit]) -> dict[str, str | None]:
+    async def _settled(self, patch: Patch, files: Mapping[str, FileEdit]) -> dict[str, str | None]:
         """The texts as soon as they are what they should be, else after a little while."""
         deadline = time.monotonic() + SETTLE_S
         while True:
             now = await self._texts(files)
-            if all(now[uri] == edit.after for uri, edit in files.items()) or time.monotonic() > deadline:
+            done = all(patch.whole(edit.path, now[uri]) for uri, edit in files.items())
+            if done or time.monotonic() > deadline:
                 return now
             await asyncio.sleep(LOOK_S)
 
@@ -321,10 +334,24 @@ def names(uris: Sequence[str]) -> str:
     return ", ".join(shown) + ("…" if len(uris) > NAMES_SHOWN_MAX else "")
 
 
+def _kept(
+    change: Change, files: Mapping[str, FileEdit], became: Mapping[str, str | None], mixed: Sequence[str]
+) -> Change:
+    """A change as the journal is to know it: without what was left out in the preview. What something else wrote into
+    too stays as it was meant: so it is found to be another text, and undoing overwrites nothing."""
+    told = [
+        FileEdit(files[uri].path, files[uri].before, files[uri].after if uri in mixed else text)
+        for uri, text in became.items()
+    ]
+    new = [edit.path for edit in told if edit.before is None]
+    made = tuple(folder for folder in change.made if any(path.startswith(f"{folder}/") for path in new))
+    return replace(change, edits=tuple(told), made=made)
+
+
 def _missing_folders(folder: str, edits: Sequence[FileEdit]) -> tuple[str, ...]:
     """Those that new files need; relative, the deepest first."""
     needed = {parent for edit in edits if edit.before is None for parent in PurePosixPath(edit.path).parents}
-    missing = [path.as_posix() for path in needed if folder and not (Path(folder) / path).exists()]
+    missing = [path.as_posix() for path in needed if folder and not os.path.exists(Path(folder) / path)]
     return tuple(sorted(missing, key=len, reverse=True))
 
 

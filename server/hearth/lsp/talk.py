@@ -18,7 +18,7 @@ from hearth.chat.chats import Chats, Proposed
 from hearth.core.chat import Kind
 from hearth.core.chat_fix import Verdict, verify
 from hearth.core.context import Diagnostic
-from hearth.core.conversation import Conversation
+from hearth.core.conversation import Conversation, mark_of
 from hearth.core.exchange import AUTO, Placed, Restarted, Text
 from hearth.core.markdown import file_uri
 from hearth.core.route import Choice
@@ -44,7 +44,7 @@ PROBLEM_CHARS_MAX = 200
 
 
 class Change(NamedTuple):
-    """One in the journal. `origin`: the conversation and the turn in it that it came of."""
+    """One in the journal. `origin`: the conversation, and a mark of the answer in it that it came of."""
 
     id: str
     origin: str
@@ -292,7 +292,6 @@ class Talk:
         document = conversation.command.uri
         before = self.wanted.diagnostics(document)
         origin, page, language = self._turn(conversation), _page(conversation), self.client.language()
-        answer = conversation.last.answer.text
         applied = await self.editing.apply(proposed.patch, conversation.title, document, page, origin=origin)
         if applied.done:
             self.proposed.pop(conversation.id, None)
@@ -300,8 +299,8 @@ class Talk:
                 self.applied[conversation.id] = Change(applied.id, origin)
         else:
             self.tell("warning", applied.problem)
-        fate = applied.problem or say("became_applied" if applied.whole else "became_part", language)
-        await self._became(origin, fate, answer)
+        fate = applied.problem or applied.note or say("became_applied" if applied.whole else "became_part", language)
+        await self._became(origin, fate)
         self.lenses_changed()
         if applied.done and conversation.kind == "fix":
             await self._judge(conversation, applied, before)
@@ -334,16 +333,15 @@ class Talk:
 
     def _turn(self, conversation: Conversation) -> str:
         """The answer that is the last one now, as the origin of a change."""
-        return f"{conversation.id} {len(conversation.turns) - 1}"
+        return f"{conversation.id} {mark_of(conversation.last.answer)}"
 
-    async def _became(self, origin: str, fate: str, answer: str | None = None) -> None:
-        """Let the transcript say what became of a change. `answer`: if another one took its place meanwhile, that one
-        did not become anything."""
-        identifier, _, turn = origin.rpartition(" ")
-        if not turn.isdecimal():
+    async def _became(self, origin: str, fate: str) -> None:
+        """Let the transcript say what became of a change, if the answer that it came of is still there."""
+        identifier, _, mark = origin.partition(" ")
+        if not mark:
             return
         with suppress(HearthError):
-            await self.chats.became(identifier, int(turn), fate, answer)
+            await self.chats.became(identifier, mark, fate)
             self.pages.changed(_page(self.chats.get(identifier)), at_once=True)
 
     async def _verdict(
