@@ -1,17 +1,27 @@
 """The repository map: what most vote for comes first, noise does not vote, and the budget is kept to the character."""
 
 import random
+from array import array
 from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.test_impact import table
 from hearth.core.facts import Symbol
+from hearth.core.impact import References, name_key
 from hearth.core.repomap import CHARS_PER_TOKEN, DEFINERS_MAX, SYMBOLS_MAX, Graph, Ranked, repository_map
 
 Definitions = Sequence[tuple[str, Sequence[tuple[str, str]]]]
+
+
+def table(uses: Mapping[str, Mapping[str, int]]) -> list[References]:
+    """Files and how often they use which names, as the manifest keeps it."""
+    rows: list[References] = []
+    for path, names in uses.items():
+        keys = sorted((name_key(name), count) for name, count in names.items())
+        rows.append((path, array("I", [key for key, _ in keys]), array("H", [count for _, count in keys])))
+    return rows
 
 
 def graph(

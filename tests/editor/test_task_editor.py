@@ -73,7 +73,6 @@ def test_a_task_from_the_palette_to_the_files_and_back(open_workbench: Open, mod
     page.shot("task-resume")
     page("accept")
     page("see", selector=DIALOG, text="La tâche est terminée")
-    page("see", selector=".view-line", text=STEP)
     page.shot("task-done")
     becomes(scenario.files)
     page("click", selector=BUTTON, text="Aperçu…")
@@ -81,6 +80,10 @@ def test_a_task_from_the_palette_to_the_files_and_back(open_workbench: Open, mod
     page.shot("task-preview")
     page("click", selector=f"{PREVIEW} .monaco-button", text="Discard")
     page("see", selector=harness.TOAST, text="Rien n'a été appliqué")
+    # What was agreed to before it was killed is what was done.
+    page("click", selector=".tab", text="Rename get_stock")
+    page("press", key="Control+Home")
+    page("see", selector=".view-line", text=STEP)
     # It was not lost: it is asked again, and taken as it is.
     page("command", title="Hearth: Reprendre une tâche…")
     page("see", selector=ROW, text="get_stock")

@@ -47,6 +47,7 @@ class Editor:
         self.pages: dict[str, list[str]] = {}
         self.fetching: list[asyncio.Task[None]] = []
         self.refuses = False
+        self.resting = False
         self.keeps: Any = lambda edits: edits
         self.before_edit: Any = None
         client.rest.append(self.rest)
@@ -97,7 +98,7 @@ class Editor:
 
     async def rest(self) -> None:
         """Fetch no page any more, and see those through that are being fetched."""
-        self.client.handlers["workspace/textDocumentContent/refresh"] = self._nothing
+        self.resting = True
         await asyncio.gather(*self.fetching)
 
     # What the server asks
@@ -125,6 +126,8 @@ class Editor:
 
     async def _refresh(self, params: Any) -> None:
         uri = params["uri"]
+        if self.resting:
+            return
         self.fetching.append(asyncio.get_running_loop().create_task(self._fetch(uri)))
 
     async def _fetch(self, uri: str) -> None:
