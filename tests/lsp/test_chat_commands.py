@@ -175,6 +175,20 @@ async def test_another_models_answer_takes_the_place_of_one_that_was_applied(wor
     assert editor.text(uri) == SOURCE
 
 
+async def test_another_models_answer_that_is_of_no_use_leaves_what_was_applied(work: Work, main: Path):
+    rules = [{"chat": 1, "times": 1, "text": fenced(BETTER)}, {"chat": 1, "text": "I would rather not."}]
+    editor = await work(rules=rules)
+    uri = await ready(editor, main)
+    first = await editor.run("refactor", uri, IN_IT, prompt="name the product")
+    changed = editor.text(uri)
+    editor.input = ["local"]
+    with pytest.raises(ServerError):
+        await editor.press((await editor.lenses(first["page"]))["Another Model"])
+    assert editor.text(uri) == changed != SOURCE
+    await editor.run("undoLastChange", uri)
+    assert editor.text(uri) == SOURCE
+
+
 async def test_several_places_are_previewed_and_what_is_left_out_stays_out(work: Work, main: Path):
     both = SOURCE.replace("return round", "# cents\n    return round").replace("return sum", "# all\n    return sum")
     editor = await work(fenced(both))

@@ -158,9 +158,9 @@ class Editing:
                 now = await self._texts(files)
                 strange = [uri for uri, one in files.items() if now[uri] != one.before]
                 raise HearthError(say("undo_conflict" if strange else "edit_refused", language, files=names(strange)))
+            await self._settled(found, files)  # its own news of it may come a little later
         await self._journal(self.journal.undone, entry.id)
         if entry.made:
-            await self._settled(found, files)  # the editor may still be about to delete what lies in them
             await asyncio.to_thread(_remove_empty, entry.folder, entry.made)
         self.forget(entry.id)
         return Undone(entry.id, entry.origin, say("undo_done", language, files=names([*files] or [*uris.values()])))

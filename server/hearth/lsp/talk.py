@@ -67,6 +67,8 @@ class Talk:
     proposed: dict[str, Proposed] = field(default_factory=dict[str, Proposed])
     applied: dict[str, Change] = field(default_factory=dict[str, Change])
     """The last change that came of a conversation."""
+    replaced: dict[str, Change] = field(default_factory=dict[str, Change])
+    """The one whose place the change of another model's answer takes."""
     latest: str = ""
     _tasks: "set[asyncio.Task[Any]]" = field(default_factory=set["asyncio.Task[Any]"])
 
@@ -92,6 +94,7 @@ class Talk:
         )
         if prompt is None:
             return {"cancelled": True}
+        self.replaced.pop(conversation.id, None)  # what comes now goes on from what is applied
         return await self.answer(await self.chats.reply(conversation.id, prompt))
 
     async def retry(self, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,10 +105,7 @@ class Talk:
             return {"cancelled": True}
         change = self.applied.get(conversation.id)
         if change is not None and change.origin == self._turn(conversation):
-            # Another answer is to take its place, and is asked for on what was there before. Where something else was
-            # written since, that one will be found not to fit.
-            with suppress(HearthError):
-                await self._undo("", change.id)
+            self.replaced[conversation.id] = change
         return await self.answer(await self.chats.retry(conversation.id, choice))
 
     async def select_model(self, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,6 +290,10 @@ class Talk:
 
     async def _apply(self, conversation: Conversation, proposed: Proposed) -> Applied:
         document = conversation.command.uri
+        if old := self.replaced.pop(conversation.id, None):
+            # The other answer is of what was there before. Where something else was written since, it will not fit.
+            with suppress(HearthError):
+                await self._undo("", old.id)
         before = self.wanted.diagnostics(document)
         origin, page, language = self._turn(conversation), _page(conversation), self.client.language()
         applied = await self.editing.apply(proposed.patch, conversation.title, document, page, origin=origin)
