@@ -151,26 +151,19 @@ async def test_a_change_is_made_and_undone(editing: Editing, editor: Scripted, j
     assert editor.told == []
 
 
-async def test_what_is_typed_while_the_journal_is_written_is_kept(
-    editing: Editing, editor: Scripted, journal: SlowJournal
+@pytest.mark.parametrize(("when", "asked"), [("journal", 0), ("edit", 1)])
+async def test_what_is_typed_while_a_change_is_on_its_way_is_kept(
+    editing: Editing, editor: Scripted, journal: SlowJournal, when: str, asked: int
 ):
-    journal.meanwhile = lambda: editor.typed("mine\n")
+    if when == "journal":
+        journal.meanwhile = lambda: editor.typed("mine\n")
+    else:
+        editor.before_edit = lambda: editor.typed("mine\n")
     done = await editing.apply(PATCH, "Refactor", MAIN)
     assert not done.done
     assert "main.py changed while the answer was written" in done.problem
     assert editor.text() == BEFORE + "mine\n"
-    assert (journal.list(), editor.asked) == ([], 0)
-
-
-async def test_what_is_typed_while_the_edit_is_on_its_way_is_a_conflict_too(
-    editing: Editing, editor: Scripted, journal: SlowJournal
-):
-    editor.before_edit = lambda: editor.typed("mine\n")
-    done = await editing.apply(PATCH, "Refactor", MAIN)
-    assert not done.done
-    assert "main.py changed while the answer was written" in done.problem
-    assert editor.text() == BEFORE + "mine\n"
-    assert (journal.list(), editor.asked) == ([], 1)
+    assert (journal.list(), editor.asked) == ([], asked)
 
 
 @pytest.mark.parametrize("when", ["journal", "edit"])

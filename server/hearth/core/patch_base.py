@@ -6,6 +6,7 @@ from typing import Literal
 
 from hearth.core.grammars import language_of
 from hearth.core.patch_lines import changed_ranges
+from hearth.core.prompt import lf
 from hearth.core.text import Edit, Snapshot
 
 Format = Literal["symbol", "file", "blocks", "diff"]
@@ -99,7 +100,7 @@ class Patch:
         edit = self.edit(path)
         if edit is None or text == edit.after:
             return True
-        return edit.before is None and None not in (text, edit.after) and _lines(text) == _lines(edit.after)
+        return edit.before is None and text is not None and edit.after is not None and lf(text) == lf(edit.after)
 
     def holds(self, path: str, text: str | None) -> bool:
         """Whether a file's text now is what was before with some of the edits, all or none: if not, something else was
@@ -118,10 +119,6 @@ class Patch:
             ends = {place + len(new) for place in ends for new in (old, one.text) if text.startswith(new, place)}
             at = end
         return any(text[place:] == edit.before[at:] for place in ends)
-
-
-def _lines(text: str | None) -> str:
-    return (text or "").replace("\r\n", "\n").replace("\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)

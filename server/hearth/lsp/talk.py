@@ -43,8 +43,8 @@ PROPOSED_MAX = 100
 PROBLEM_CHARS_MAX = 200
 
 
-class Change(NamedTuple):
-    """One in the journal. `origin`: the conversation, and a mark of the answer in it that it came of."""
+class Made(NamedTuple):
+    """A change in the journal. `origin`: the conversation, and a mark of the answer in it that it came of."""
 
     id: str
     origin: str
@@ -65,9 +65,9 @@ class Talk:
     choice: Choice = AUTO
     running: dict[str, "asyncio.Task[Any]"] = field(default_factory=dict[str, "asyncio.Task[Any]"])
     proposed: dict[str, Proposed] = field(default_factory=dict[str, Proposed])
-    applied: dict[str, Change] = field(default_factory=dict[str, Change])
+    applied: dict[str, Made] = field(default_factory=dict[str, Made])
     """The last change that came of a conversation."""
-    replaced: dict[str, Change] = field(default_factory=dict[str, Change])
+    replaced: dict[str, Made] = field(default_factory=dict[str, Made])
     """The one whose place the change of another model's answer takes."""
     latest: str = ""
     _tasks: "set[asyncio.Task[Any]]" = field(default_factory=set["asyncio.Task[Any]"])
@@ -300,7 +300,7 @@ class Talk:
         if applied.done:
             self.proposed.pop(conversation.id, None)
             if applied.id:
-                self.applied[conversation.id] = Change(applied.id, origin)
+                self.applied[conversation.id] = Made(applied.id, origin)
         else:
             self.tell("warning", applied.problem)
         fate = applied.problem or applied.note or say("became_applied" if applied.whole else "became_part", language)
